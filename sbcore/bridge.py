@@ -1,0 +1,558 @@
+"""The facade: `Bridge` loads a model and generates, evolves, interpolates, inpaints, denoises.
+
+Each method returns pictures as a float32 tensor (n, c, h, w) in [0, 1]; its twin ``*_steps``
+yields `Step` after every update, in picture coordinates (the mean picture added back).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sbcore import checkpoints
+from sbcore.networks import Denoiser, DensityRatioNet
+from sbcore.sampler import (
+    Evaluations,
+    PaperMode,
+    PictureNoise,
+    Step,
+    algorithm1_stage1,
+    algorithm1_stage2,
+    algorithm2,
+    closed_form_stage1,
+    follow,
+    reverse_steps,
+)
+from sbcore.process import stage1_noise_level
+from sbcore.solvers import SOLVERS, Solver, karras_grid, two_stage_grid
+
+S_MAX = 40.0  # noise level that stands for infinity; EDM's 80, halved as our data std is
+S_END = 0.01  # last noise level before 0; 8-bit pictures hold nothing below
+BATCH = 16  # pictures of one network call; bounds memory
+STARTS = ("closed form", "network", "noise")
+MODES = ("fast", "paper")
+METHODS = ("conditional", "algorithm2")
+OnStep = Callable[[Step], Any]
+
+
+class Bridge:
+    """A trained Schrödinger bridge from the point mass at 0 to pictures.
+
+    Args:
+        denoiser: The denoiser; it knows mean and covariance of its training set.
+        sigma: Standard deviation of the smoothed density between the stages.
+        tau: Variance of the Wiener reference of stage 1.
+        log_ratio: Density-ratio network; only paper mode needs it.
+        name: Name of the model.
+        facts: The checkpoint's config, for display.
+        device: Where to compute; None: CUDA, else MPS, else the CPU.
+    """
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        sigma: float,
+        tau: float,
+        log_ratio: DensityRatioNet | None = None,
+        name: str = "",
+        facts: dict[str, Any] | None = None,
+        device: str | torch.device | None = None,
+    ) -> None:
+        self.device = torch.device(device) if device is not None else _best_device()
+        self.sigma, self.tau, self.name, self.facts = sigma, tau, name, facts or {}
+        self._denoiser = denoiser.eval().requires_grad_(False).to(self.device)
+        self._log_ratio = log_ratio
+        if log_ratio is not None:
+            self._log_ratio = log_ratio.eval().requires_grad_(False).to(self.device)
+        if self.device.type == "cuda":
+            self._denoiser.bf16 = torch.cuda.is_bf16_supported()
+            self._denoiser.trunk.to(memory_format=torch.channels_last)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path,
+        device: str | torch.device | None = None,
+        revision: str | None = None,
+    ) -> Bridge:
+        """Load a model.
+
+        Args:
+            name_or_path: Checkpoint folder, or Hub repository id.
+            device: Where to compute; None: CUDA, else MPS, else the CPU.
+            revision: Branch, tag or commit on the Hub.
+
+        Raises:
+            CheckpointError: If there is no usable checkpoint; one sentence says why.
+        """
+        folder = checkpoints.locate(name_or_path, revision)
+        denoiser, config = checkpoints.load_denoiser(folder)
+        ratio = checkpoints.load_density_ratio(folder)
+        return cls(
+            denoiser,
+            float(config["sigma"]),
+            float(config["tau"]),
+            ratio[0] if ratio else None,
+            config.get("name", folder.name),
+            config,
+            device,
+        )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape (c, h, w) of one picture."""
+        return self._denoiser.shape
+
+    @property
+    def has_density_ratio(self) -> bool:
+        """Whether stage 1 of paper mode is available."""
+        return self._log_ratio is not None
+
+    # ------------------------------------------------------------------------------------------
+    # Generation
+
+    def generate(self, n: int = 1, seed: int = 0, *, on_step: OnStep | None = None, **options: Any) -> Tensor:  # fmt: skip
+        """Draw ``n`` pictures, (n, c, h, w) in [0, 1]; options as in `generate_steps`."""
+        return _drain(self.generate_steps(n, seed, **options), on_step)
+
+    def generate_steps(
+        self,
+        n: int = 1,
+        seed: int = 0,
+        *,
+        steps: int | None = None,
+        solver: str | None = None,
+        mode: str = "fast",
+        start: str = "closed form",
+        paper: PaperMode | None = None,
+    ) -> Iterator[Step]:
+        """Draw ``n`` pictures; picture i is that of seed ``seed + i`` whatever ``n``.
+
+        Args:
+            n: Number of pictures, >= 1.
+            seed: Seed of the first picture, >= 0.
+            steps: Network evaluations of fast mode.
+            solver: Name in `SOLVERS`, fast mode only.
+            mode: "fast", or "paper" for Algorithm 1.
+            start: Stage 1 of fast mode. "closed form": q_sigma as the Gaussian N(mean, Sigma +
+                sigma^2 I), no evaluations; "network": solver steps from the point mass; "noise":
+                none, stage 2 starts from N(mean, sigma^2 I) (Fig. 5's control).
+            paper: Settings of paper mode.
+
+        Yields:
+            A `Step` after each update.
+
+        Raises:
+            ValueError: If an argument is out of range.
+        """
+        seeds = _seeds(n, seed)
+        noise = PictureNoise(seeds, self.shape, self.device)
+        if mode == "paper":
+            return self._shown(self._algorithm1(noise, n, paper or PaperMode()))
+        _one_of("mode", mode, MODES)
+        _one_of("start", start, STARTS)
+        chosen, steps = _solver(solver, "dpmpp_2m"), _count("steps", steps, 10)
+        linear, draw = self._denoiser.linear, noise.draw()
+        if start == "network":
+            grid = two_stage_grid(max(steps, 2), S_MAX, self.sigma, S_END)
+            v = linear.sample(draw, S_MAX)
+        else:
+            grid = karras_grid(steps, self.sigma, S_END)
+            v = linear.sample(draw, self.sigma) if start == "closed form" else self.sigma * draw
+        return self._shown(self._reverse(self._denoise, v, grid, chosen, noise))
+
+    def _algorithm1(self, noise: PictureNoise, n: int, settings: PaperMode) -> Iterator[Step]:
+        """Both stages of Algorithm 1 as one run."""
+        if settings.drift == "ratio" and self._log_ratio is None:
+            raise ValueError(
+                f"{self.name} has no density-ratio network: train one with 'train.py ratio', "
+                "or take PaperMode(drift='exact')"
+            )
+        total = settings.n1 + settings.n2
+        bridge = {"sigma": self.sigma, "tau": self.tau}
+        x = torch.zeros(n, *self.shape, device=self.device)
+
+        def steps() -> Iterator[Step]:
+            step = None
+            for step in algorithm1_stage1(
+                self._denoise, self._ratio, x, noise, settings, **bridge
+            ):
+                yield step
+            second = algorithm1_stage2(
+                self._denoise, step.x, noise, steps=settings.n2, s_start=self.sigma,
+                sigma=self.sigma, final_denoise=settings.final_denoise,
+            )  # fmt: skip
+            yield from follow(second, offset=settings.n1, total=total, nfe=step.nfe)
+
+        return steps()
+
+    # ------------------------------------------------------------------------------------------
+    # Evolution
+
+    def evolve(self, frames: int = 24, seed: int = 0, *, on_step: OnStep | None = None, **options: Any) -> Tensor:  # fmt: skip
+        """States of one particle from 0 to a picture, (frames, c, h, w), not clamped."""
+        states = []
+        for step in self.evolve_steps(frames, seed, **options):
+            states.append(step.x[0])
+            if on_step is not None:
+                on_step(step)
+        return torch.stack(states)
+
+    def evolve_steps(
+        self,
+        frames: int = 24,
+        seed: int = 0,
+        *,
+        solver: str | None = None,
+        mode: str = "fast",
+        paper: PaperMode | None = None,
+    ) -> Iterator[Step]:
+        """Follow the particle of ``seed`` from the point mass at 0 to its picture (Fig. 4).
+
+        In fast mode stage 1 is the closed-form Gaussian bridge, uniform in time, and stage 2 the
+        solver; the particle passes the start of `generate`, so its picture is that of the seed.
+
+        Args:
+            frames: States in all, the start included, >= 4; half of them in each stage.
+            seed: Seed of the particle, >= 0.
+            solver: Name in `SOLVERS`, fast mode only.
+            mode: "fast", or "paper": Algorithm 1, of which ``frames`` states are shown.
+            paper: Settings of paper mode.
+
+        Yields:
+            ``frames`` steps, the first of them the start (index 0).
+
+        Raises:
+            ValueError: If an argument is out of range.
+        """
+        frames = _count("frames", frames, 24, least=4)
+        noise = PictureNoise(_seeds(1, seed), self.shape, self.device)
+        zero = torch.zeros(1, *self.shape, device=self.device)
+        if mode == "paper":
+            settings = paper or PaperMode()
+            run = self._algorithm1(noise, 1, settings)
+            total = settings.n1 + settings.n2
+            wanted = {round(total * k / (frames - 1)) for k in range(1, frames)}
+            chosen_steps = (step for step in run if step.index in wanted)
+        else:
+            _one_of("mode", mode, MODES)
+            total = frames - 1
+            run = self._two_stages(noise, frames, _solver(solver, "dpmpp_2m"))
+            chosen_steps = run
+        first = Step(1, 0, total, 0.0, math.inf, zero, zero, Evaluations())
+
+        def steps() -> Iterator[Step]:
+            yield first
+            yield from chosen_steps
+
+        return self._shown(steps())
+
+    def _two_stages(self, noise: PictureNoise, frames: int, solver: Solver) -> Iterator[Step]:
+        """Closed-form stage 1 and solver stage 2, ``frames - 1`` updates in all."""
+        n2 = frames // 2
+        n1 = frames - 1 - n2
+        linear = self._denoiser.linear
+        levels = [stage1_noise_level(k / n1, self.sigma, self.tau) for k in range(1, n1 + 1)]
+        levels[-1] = self.sigma
+        bridge = {"sigma": self.sigma, "tau": self.tau}
+        v = linear.sample(noise.draw(), S_MAX)
+        grid = [S_MAX, *levels]
+        first = closed_form_stage1(linear.flow, self._linear, v, grid, **bridge)
+        step = None
+        for step in follow(first, total=frames - 1):
+            yield step
+        second = self._reverse(
+            self._denoise, step.x, karras_grid(n2, self.sigma, S_END), solver, noise
+        )
+        yield from follow(second, offset=n1, total=frames - 1)
+
+    # ------------------------------------------------------------------------------------------
+    # Editing
+
+    def interpolate(self, a: Tensor, b: Tensor, frames: int = 9, variance: float = 0.4, seed: int = 0, *, on_step: OnStep | None = None, **options: Any) -> Tensor:  # fmt: skip
+        """Morph ``a`` into ``b``, (frames, c, h, w); options as in `interpolate_steps`."""
+        return _drain(self.interpolate_steps(a, b, frames, variance, seed, **options), on_step)
+
+    def interpolate_steps(
+        self,
+        a: Tensor,
+        b: Tensor,
+        frames: int = 9,
+        variance: float = 0.4,
+        seed: int = 0,
+        *,
+        steps: int | None = None,
+        solver: str | None = None,
+        mode: str = "fast",
+    ) -> Iterator[Step]:
+        """Morph between two pictures: linear mixes plus shared noise, then stage 2.
+
+        ``x_c = (1 - c) a + c b + sqrt(variance) n`` for c uniform in [0, 1], denoised by stage 2
+        from ``s = sqrt(variance)``; all frames share n, and the noise of every step.
+
+        Args:
+            a: First picture, (c, h, w) in [0, 1].
+            b: Second picture, likewise.
+            frames: Number of pictures, both ends included, >= 2.
+            variance: Variance of the noise, in (0, sigma^2]; 0.4 in the paper.
+            seed: Seed of the noise.
+            steps: Network evaluations.
+            solver: Name in `SOLVERS`, fast mode only.
+            mode: "fast", or "paper": Euler-Maruyama with the paper's step sigma^2 / N2.
+
+        Yields:
+            A `Step` of all frames after each update.
+
+        Raises:
+            ValueError: If an argument is out of range.
+        """
+        frames = _count("frames", frames, 9, least=2)
+        a, b = self._picture("a", a), self._picture("b", b)
+        c = torch.linspace(0, 1, frames, device=self.device).view(-1, 1, 1, 1)
+        noise = PictureNoise([_seeds(1, seed)[0]] * frames, self.shape, self.device)
+        start = (1 - c) * a + c * b + self._deviation(variance) * noise.draw()
+        return self._edit(start, variance, noise, steps, solver or "dpmpp_2m", mode)
+
+    def denoise(self, image: Tensor, variance: float = 1.0, n: int = 4, seed: int = 0, *, on_step: OnStep | None = None, **options: Any) -> Tensor:  # fmt: skip
+        """Perturb and restore a picture, (n, c, h, w); options as in `denoise_steps`."""
+        return _drain(self.denoise_steps(image, variance, n, seed, **options), on_step)
+
+    def denoise_steps(
+        self,
+        image: Tensor,
+        variance: float = 1.0,
+        n: int = 4,
+        seed: int = 0,
+        *,
+        steps: int | None = None,
+        solver: str | None = None,
+        mode: str = "fast",
+    ) -> Iterator[Step]:
+        """Add noise to a picture once and restore it ``n`` times by stage 2 (Fig. 6).
+
+        All restorations start from `perturb` of the same seed; a stochastic solver makes them
+        differ.
+
+        Args:
+            image: Picture, (c, h, w) in [0, 1].
+            variance: Variance of the added noise, in (0, sigma^2].
+            n: Number of restorations, >= 1.
+            seed: Seed of the noise; restoration i takes its steps with seed + i.
+            steps: Network evaluations.
+            solver: Name in `SOLVERS`, fast mode only; a stochastic one by default.
+            mode: "fast", or "paper": Euler-Maruyama with the paper's step sigma^2 / N2.
+
+        Yields:
+            A `Step` of all restorations after each update.
+
+        Raises:
+            ValueError: If an argument is out of range.
+        """
+        start = self.perturb(image, variance, seed) - self._denoiser.mean
+        noise = PictureNoise(_seeds(n, seed), self.shape, self.device)
+        noise.draw()  # that of the perturbation
+        start = start.expand(n, *self.shape)
+        return self._edit(start, variance, noise, steps, solver or "dpmpp_2m_sde", mode)
+
+    def perturb(self, image: Tensor, variance: float, seed: int = 0) -> Tensor:
+        """``image + sqrt(variance) n``, (c, h, w), not clamped."""
+        noise = PictureNoise(_seeds(1, seed), self.shape, self.device).draw()[0]
+        centred = self._picture("image", image) + self._deviation(variance) * noise
+        return centred + self._denoiser.mean
+
+    def _edit(
+        self,
+        start: Tensor,
+        variance: float,
+        noise: PictureNoise,
+        steps: int | None,
+        solver: str,
+        mode: str,
+    ) -> Iterator[Step]:
+        """Stage 2 from a noisy picture at noise level sqrt(variance)."""
+        s = math.sqrt(variance)
+        if mode == "paper":
+            # Keep the paper's step sigma^2 / N2 of the variance, not its number of steps.
+            per_stage = PaperMode().n2
+            count = _count("steps", steps, max(1, round(per_stage * variance / self.sigma**2)))
+            run = algorithm1_stage2(
+                self._denoise, start, noise, steps=count, s_start=s, sigma=self.sigma
+            )
+            return self._shown(run)
+        _one_of("mode", mode, MODES)
+        grid = karras_grid(_count("steps", steps, 20), s, min(S_END, s / 2))
+        return self._shown(
+            self._reverse(self._denoise, start, grid, _solver(solver, solver), noise)
+        )
+
+    def inpaint(self, image: Tensor, known_mask: Tensor, n: int = 3, seed: int = 0, *, on_step: OnStep | None = None, **options: Any) -> Tensor:  # fmt: skip
+        """Fill the hole ``n`` times, (n, c, h, w); options as in `inpaint_steps`.
+
+        Known pixels equal those of ``image`` bit for bit.
+        """
+        image = torch.as_tensor(image)
+        filled = _drain(self.inpaint_steps(image, known_mask, n, seed, **options), on_step)
+        keep = self._mask(known_mask)[0].to(filled.device) > 0
+        return torch.where(keep, image.to(filled), filled)
+
+    def inpaint_steps(
+        self,
+        image: Tensor,
+        known_mask: Tensor,
+        n: int = 3,
+        seed: int = 0,
+        *,
+        method: str = "conditional",
+        steps: int | None = None,
+        solver: str | None = None,
+        shared_noise: bool = True,
+    ) -> Iterator[Step]:
+        """Fill the hole of a picture ``n`` times.
+
+        Args:
+            image: Picture, (c, h, w) in [0, 1]; only known pixels are read.
+            known_mask: (h, w) or (1, h, w), 1 = known, 0 = hole.
+            n: Number of fills, >= 1.
+            seed: Seed of the first fill; fill i is that of seed + i.
+            method: "conditional": the denoiser is told the known pixels, so that every solver
+                samples the exact conditional; "algorithm2": the paper's.
+            steps: Network evaluations; N2 of Algorithm 2.
+            solver: Name in `SOLVERS`, conditional only.
+            shared_noise: Toggle of Algorithm 2.
+
+        Yields:
+            A `Step` of all fills after each update.
+
+        Raises:
+            ValueError: If an argument is out of range, or nothing is to be filled.
+        """
+        _one_of("method", method, METHODS)
+        known, mask = self._picture("image", image), self._mask(known_mask)
+        if bool((mask > 0).all()):
+            raise ValueError("nothing is to be filled: every pixel is marked as known")
+        noise = PictureNoise(_seeds(n, seed), self.shape, self.device)
+        known, mask = known.expand(n, *self.shape), mask.expand(n, *mask.shape[1:])
+        if method == "algorithm2":
+            settings = PaperMode(n2=_count("steps", steps, 1000), shared_noise=shared_noise)
+            run = algorithm2(self._denoise, known, mask, noise, settings, sigma=self.sigma)
+            return self._shown(run)
+        chosen, steps = _solver(solver, "dpmpp_2m_sde"), _count("steps", steps, 20)
+        clean = self._denoiser.linear.sample_given(known[0], mask[0], noise.draw())
+        v = torch.where(mask > 0, known, clean + self.sigma * noise.draw())
+
+        def conditional(v: Tensor, s: float) -> Tensor:
+            return self._denoise(v, s, known, mask)
+
+        def steps_with_known() -> Iterator[Step]:
+            grid = karras_grid(steps, self.sigma, S_END)
+            for step in self._reverse(conditional, v, grid, chosen, noise):
+                yield replace(step, x=torch.where(mask > 0, known, step.x))
+
+        return self._shown(steps_with_known())
+
+    # ------------------------------------------------------------------------------------------
+    # Network calls, coordinates, validation
+
+    def _reverse(
+        self,
+        denoise: Callable[[Tensor, float], Tensor],
+        v: Tensor,
+        grid: Sequence[float],
+        solver: Solver,
+        noise: PictureNoise,
+    ) -> Iterator[Step]:
+        return reverse_steps(denoise, v, grid, solver, noise, sigma=self.sigma, tau=self.tau)
+
+    def _denoise(self, v: Tensor, s: float, *conditions: Tensor) -> Tensor:
+        parts = zip(*(tensor.split(BATCH) for tensor in (v, *conditions)), strict=True)
+        return torch.cat([self._denoiser(part, s, *rest) for part, *rest in parts])
+
+    def _linear(self, v: Tensor, s: float) -> Tensor:
+        return self._denoiser.linear(v, torch.full((len(v),), s, device=v.device))
+
+    def _ratio(self, x: Tensor) -> Tensor:
+        return torch.cat([self._log_ratio(part) for part in x.split(BATCH)])
+
+    def _shown(self, steps: Iterator[Step]) -> Iterator[Step]:
+        """Add the mean picture back: X_t / t has mean ``mean`` in stage 1, X_t in stage 2."""
+        mean = self._denoiser.mean
+        for step in steps:
+            weight = step.t if step.stage == 1 else 1.0
+            denoised = (step.denoised + mean).clamp(0, 1)
+            yield replace(step, x=step.x + weight * mean, denoised=denoised)
+
+    def _picture(self, name: str, picture: Tensor) -> Tensor:
+        """Check a picture and centre it: (c, h, w)."""
+        picture = torch.as_tensor(picture, dtype=torch.float32, device=self.device)
+        if picture.shape != self.shape:
+            raise ValueError(
+                f"{name} must have shape {self.shape}, got {tuple(picture.shape)}"
+            )
+        if not bool(((picture >= 0) & (picture <= 1)).all()):  # also refuses NaN
+            raise ValueError(f"{name} must have values in [0, 1]")
+        return picture - self._denoiser.mean
+
+    def _mask(self, known_mask: Tensor) -> Tensor:
+        """Check a mask: (1, 1, h, w)."""
+        mask = torch.as_tensor(known_mask, device=self.device)
+        size = self.shape[1:]
+        if mask.shape not in (size, (1, *size)):
+            raise ValueError(f"known_mask must have shape {size}, got {tuple(mask.shape)}")
+        return (mask > 0).reshape(1, 1, *size)
+
+    def _deviation(self, variance: float) -> float:
+        """Check a noise variance and return its standard deviation."""
+        limit = self.sigma**2
+        if not (math.isfinite(variance) and 0 < variance <= limit):
+            raise ValueError(f"variance must be in (0, {limit:g}], got {variance}")
+        return math.sqrt(variance)
+
+
+
+
+
+def _best_device() -> torch.device:
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _drain(steps: Iterator[Step], on_step: OnStep | None) -> Tensor:
+    """Run to the end; the last state, clamped to [0, 1] only now."""
+    step = None
+    for step in steps:
+        if on_step is not None:
+            on_step(step)
+    return step.x.clamp(0, 1)
+
+
+def _seeds(n: int, seed: int) -> list[int]:
+    n = _count("n", n, 1)
+    if isinstance(seed, bool) or seed != int(seed) or not 0 <= seed < 2**53:
+        raise ValueError(f"seed must be a whole number in [0, 2^53), got {seed}")
+    return [int(seed) + i for i in range(n)]
+
+
+def _count(name: str, value: int | None, default: int, least: int = 1) -> int:
+    if value is None:
+        return default
+    if isinstance(value, bool) or not math.isfinite(value) or value != int(value) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value}")
+    return int(value)
+
+
+def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {value!r}")
+
+
+def _solver(name: str | None, default: str) -> Solver:
+    name = default if name is None else name
+    _one_of("solver", name, tuple(SOLVERS))
+    return SOLVERS[name]

@@ -1,0 +1,205 @@
+"""Checkpoints: safetensors weights beside a JSON config; never pickle.
+
+A model folder holds ``model.safetensors`` + ``config.json`` (the denoiser), optionally
+``ratio.safetensors`` + ``ratio.json`` (the density-ratio network of paper mode), and a
+``README.md`` (the model card). A Hub repository of the same layout loads by its id.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from sbcore.networks import Denoiser, DenoiserConfig, DensityRatioNet, image_denoiser
+
+FORMAT = "schrodinger-bridge-studio"
+FORMAT_VERSION = 1
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message is one sentence for the user."""
+
+
+def locate(name_or_path: str | Path, revision: str | None = None) -> Path:
+    """The local folder of a checkpoint, downloaded from the Hub if need be.
+
+    Args:
+        name_or_path: A folder, or a Hub repository id ``owner/name``.
+        revision: Branch, tag or commit of the Hub repository.
+
+    Raises:
+        CheckpointError: If there is neither such a folder nor a reachable repository.
+    """
+    folder = Path(name_or_path)
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise CheckpointError(f"{folder} is a file; give the folder that holds config.json.")
+    if str(name_or_path).count("/") != 1 or str(name_or_path).startswith((".", "/", "checkpoints")):
+        raise CheckpointError(f"There is no checkpoint folder {name_or_path}.")
+    try:
+        patterns = ["*.safetensors", "*.json", "*.md"]
+        return Path(
+            snapshot_download(str(name_or_path), revision=revision, allow_patterns=patterns)
+        )
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise CheckpointError(
+            f"{name_or_path} is no local folder and could not be fetched from the Hub "
+            f"({type(error).__name__})."
+        ) from error
+
+
+def read_config(folder: Path, stem: str = "config") -> dict[str, Any]:
+    """Read and check ``config.json`` (or ``ratio.json``).
+
+    Raises:
+        CheckpointError: If it is missing, broken, foreign, or of a later format.
+    """
+    path = folder / f"{stem}.json"
+    if not path.exists():
+        raise CheckpointError(f"{folder} is no checkpoint: it holds no {path.name}.")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} is not valid JSON.") from error
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise CheckpointError(f"{path} was not written by Schrödinger Bridge Studio.")
+    version = config.get("format_version")
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} has format version {version}; this program reads up to {FORMAT_VERSION}: "
+            "please update it."
+        )
+    return config
+
+
+def load_denoiser(folder: Path) -> tuple[Denoiser, dict[str, Any]]:
+    """Load the denoiser of a model folder, in evaluation mode, on the CPU, float32.
+
+    Raises:
+        CheckpointError: If the folder holds no usable denoiser.
+    """
+    config = read_config(folder)
+    if config.get("kind") != "denoiser":
+        raise CheckpointError(f"{folder} holds a {config.get('kind')}, not a denoiser.")
+    network = _build(lambda: image_denoiser(DenoiserConfig(**config["network"])), folder)
+    _load_weights(network, folder / "model.safetensors")
+    return network.eval(), config
+
+
+def load_density_ratio(folder: Path) -> tuple[DensityRatioNet, dict[str, Any]] | None:
+    """Load the density-ratio network of a model folder; None if it has none.
+
+    Raises:
+        CheckpointError: If there is one and it is unusable.
+    """
+    if not (folder / "ratio.json").exists():
+        return None
+    config = read_config(folder, "ratio")
+    network = _build(lambda: DensityRatioNet(**config["network"]), folder)
+    _load_weights(network, folder / "ratio.safetensors")
+    return network.eval(), config
+
+
+def save_denoiser(folder: Path, denoiser: Denoiser, network: DenoiserConfig, **facts: Any) -> None:
+    """Write ``model.safetensors`` (half precision) and ``config.json`` atomically.
+
+    Args:
+        folder: Model folder, made if need be.
+        denoiser: The network.
+        network: What it was built from.
+        facts: Further entries of the config, e.g. ``name``, ``sigma``, ``tau``, ``training``.
+    """
+    config = {"kind": "denoiser", "network": asdict(network), **facts}
+    _save(folder, "model.safetensors", "config", denoiser, config)
+
+
+def save_density_ratio(
+    folder: Path, network: DensityRatioNet, arguments: dict[str, Any], **facts: Any
+) -> None:
+    """Write ``ratio.safetensors`` (half precision) and ``ratio.json`` atomically."""
+    config = {"kind": "density_ratio", "network": arguments, **facts}
+    _save(folder, "ratio.safetensors", "ratio", network, config)
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file atomically: a reader sees the old file or the whole new one."""
+    contiguous = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    _write_atomically(path, save(contiguous, metadata))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file: tensors and metadata.
+
+    Raises:
+        CheckpointError: If the file is missing, truncated or no safetensors file.
+    """
+    if not path.exists():
+        pickled = [p.name for p in path.parent.glob("*") if p.suffix in (".pt", ".pth", ".ckpt")]
+        hint = f" ({pickled[0]} is a pickle, which may run code and is never read)" if pickled else ""
+        raise CheckpointError(f"{path.parent} holds no {path.name}{hint}.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is truncated or not a safetensors file.") from error
+
+
+def _save(folder: Path, file: str, stem: str, network: nn.Module, config: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    header = {"format": FORMAT, "format_version": FORMAT_VERSION}
+    halves = {name: _half(tensor) for name, tensor in network.state_dict().items()}
+    save_tensors(folder / file, halves, {"format": FORMAT})
+    text = json.dumps(header | config, indent=2) + "\n"
+    _write_atomically(folder / f"{stem}.json", text.encode())
+
+
+def _half(tensor: Tensor) -> Tensor:
+    """Matrices in float16; vectors and scalars (eigenvalues, norms) stay float32."""
+    return tensor.half() if tensor.dim() >= 2 else tensor.float()
+
+
+def _build(make: Any, folder: Path) -> Any:
+    try:
+        return make()
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"The network described in {folder} cannot be built: {error}.") from error
+
+
+def _load_weights(network: nn.Module, path: Path) -> None:
+    tensors, _ = load_tensors(path)
+    wanted = network.state_dict()
+    if tensors.keys() != wanted.keys() or any(
+        tensors[name].shape != wanted[name].shape for name in wanted
+    ):
+        raise CheckpointError(f"{path} does not fit the network of its config.json.")
+    if any(not torch.isfinite(t).all() for t in tensors.values()):
+        raise CheckpointError(f"{path} holds values that are not finite.")
+    network.load_state_dict({name: t.float() for name, t in tensors.items()})
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    """Write beside the target and rename, so that a crash or a full disk keeps the old file."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

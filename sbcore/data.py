@@ -1,0 +1,289 @@
+"""Pictures for training: folders, zips, CelebA, CIFAR-10 archives, IDX files; and random masks.
+
+Everything is loaded once, as uint8 (n, c, h, w); 10,000 pictures of 64x64 are 123 MB.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+import re
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+CELEBA_NAME = re.compile(r"(^|/)\d{6}\.(jpg|png)$")
+
+
+def load_images(
+    source: str | Path,
+    size: int,
+    channels: int = 3,
+    limit: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """Load every picture of a data set at ``size`` x ``size``.
+
+    Args:
+        source: A folder or zip of pictures (aligned CelebA is recognised by name and shape and
+            cropped as in the paper), a CIFAR-10 python archive or folder of tile sheets, or an
+            IDX file (MNIST, notMNIST; gzipped or not).
+        size: Height and width of the result, in pixels.
+        channels: 1 for grey, 3 for RGB.
+        limit: Load at most this many.
+        on_progress: Called with (loaded, total).
+
+    Returns:
+        uint8 tensor (n, channels, size, size).
+
+    Raises:
+        ValueError: If the source is missing, unreadable or holds fewer than two pictures.
+    """
+    source = Path(source)
+    if not source.exists():
+        raise ValueError(f"no data at {source}")
+    name = source.name.lower()
+    try:
+        if "idx3-ubyte" in name:
+            pictures = _fit_all(_read_idx(source)[:limit], size)
+        elif name.endswith((".tar.gz", ".tgz", ".tar")):
+            pictures = _fit_all(_read_cifar_archive(source)[:limit], size)
+        elif source.is_dir() and list(source.glob("train-*.webp")):
+            pictures = _fit_all(_read_tile_sheets(source)[:limit], size)
+        else:
+            pictures = _read_pictures(source, size, limit, on_progress)
+    except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+        raise ValueError(f"cannot read {source}: {error}") from error
+    if len(pictures) < 2:
+        raise ValueError(f"{source} holds {len(pictures)} pictures; at least 2 are needed")
+    return _to_channels(torch.from_numpy(np.stack(pictures)), channels)
+
+
+def split_validation(source: str | Path) -> Path | None:
+    """The validation set beside a training set (``val.zip`` beside ``train.zip``), if any."""
+    source = Path(source)
+    sibling = source.with_name(source.name.replace("train", "val"))
+    return sibling if sibling != source and sibling.exists() else None
+
+
+def _read_pictures(
+    source: Path, size: int, limit: int | None, on_progress: Callable[[int, int], None] | None
+) -> list[np.ndarray]:
+    entries = list(_entries(source))[:limit]
+    pictures = []
+    for index, (name, read) in enumerate(entries):
+        try:
+            picture = Image.open(io.BytesIO(read()))
+            pictures.append(fit_picture(picture, size, name))
+        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+            raise ValueError(f"{source}: {name} is not a readable picture") from error
+        if on_progress is not None:
+            on_progress(index + 1, len(entries))
+    return pictures
+
+
+def _entries(source: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Name and reader of each picture file, in name order."""
+    if source.is_dir():
+        for path in sorted(source.rglob("*")):
+            if path.suffix.lower() in PICTURE_SUFFIXES:
+                yield path.name, path.read_bytes
+        return
+    archive = zipfile.ZipFile(source)
+    for name in sorted(archive.namelist()):
+        if name.lower().endswith(PICTURE_SUFFIXES) and not name.startswith("__MACOSX"):
+            yield name, lambda name=name: archive.read(name)
+
+
+def fit_picture(picture: Image.Image, size: int, name: str = "") -> np.ndarray:
+    """Crop to a square and resize; uint8 (size, size, 3).
+
+    Aligned CelebA (178x218, or the same at half resolution) is cropped as in the paper's code:
+    128x128 at top 57, left 25. Everything else is cropped at the centre.
+    """
+    picture = ImageOps.exif_transpose(picture).convert("RGB")
+    width, height = picture.size
+    if (width, height) == (89, 109):
+        box = (12, 28, 76, 92)
+    elif (width, height) == (178, 218) and CELEBA_NAME.search(name):
+        box = (25, 57, 153, 185)
+    else:
+        side = min(width, height)
+        left, top = (width - side) // 2, (height - side) // 2
+        box = (left, top, left + side, top + side)
+    picture = picture.crop(box)
+    if picture.size != (size, size):
+        picture = picture.resize((size, size), Image.Resampling.LANCZOS)
+    return np.asarray(picture)
+
+
+def _fit_all(pictures: np.ndarray, size: int) -> list[np.ndarray]:
+    """Resize (n, h, w, c) to size x size; MNIST-like 28x28 is padded, not blurred, to 32."""
+    if pictures.shape[1] == size:
+        return list(pictures)
+    if pictures.shape[1] == 28 and size == 32:
+        return list(np.pad(pictures, ((0, 0), (2, 2), (2, 2), (0, 0))))
+    return [fit_picture(Image.fromarray(p.squeeze()), size) for p in pictures]
+
+
+def _read_idx(path: Path) -> np.ndarray:
+    raw = path.read_bytes()
+    if path.suffix == ".gz":
+        raw = gzip.decompress(raw)
+    if len(raw) < 16 or raw[:4] != b"\x00\x00\x08\x03":
+        raise ValueError(f"{path} is not an IDX file of pictures")
+    n, h, w = np.frombuffer(raw[4:16], ">u4").astype(int)
+    if len(raw) != 16 + n * h * w:
+        raise ValueError(f"{path} is truncated")
+    return np.frombuffer(raw, np.uint8, offset=16).reshape(n, h, w, 1)
+
+
+def _read_cifar_archive(path: Path) -> np.ndarray:
+    """The training pictures of the official binary archive ``cifar-10-binary.tar.gz``.
+
+    The python archive holds pickles, which may run code, and is refused.
+    """
+    rows = []
+    with tarfile.open(path) as archive:
+        for member in sorted(archive.getmembers(), key=lambda m: m.name):
+            if re.search(r"data_batch_\d\.bin$", member.name):
+                rows.append(np.frombuffer(archive.extractfile(member).read(), np.uint8))
+    if not rows:
+        raise ValueError(f"{path} is not the binary CIFAR-10 archive (cifar-10-binary.tar.gz)")
+    pictures = np.concatenate(rows).reshape(-1, 3073)[:, 1:]  # the first byte is the label
+    return pictures.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+
+
+def _read_tile_sheets(folder: Path) -> np.ndarray:
+    """CIFAR-10 as lossless sheets of 50 x 50 tiles of 32x32."""
+    sheets = []
+    for path in sorted(folder.glob("train-*.webp")):
+        sheet = np.asarray(Image.open(path).convert("RGB"))
+        tiles = sheet.reshape(50, 32, 50, 32, 3).transpose(0, 2, 1, 3, 4)
+        sheets.append(tiles.reshape(2500, 32, 32, 3))
+    return np.concatenate(sheets)
+
+
+def _to_channels(pictures: Tensor, channels: int) -> Tensor:
+    pictures = pictures.permute(0, 3, 1, 2)
+    if channels == 1 and pictures.shape[1] == 3:
+        luma = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+        pictures = (pictures * luma).sum(1, keepdim=True).round().to(torch.uint8)
+    elif channels == 3 and pictures.shape[1] == 1:
+        pictures = pictures.expand(-1, 3, -1, -1)
+    return pictures.contiguous()
+
+
+# ----------------------------------------------------------------------------------------------
+# Statistics that the denoiser holds in closed form
+
+
+def mean_and_std(pictures: Tensor, flip: bool) -> tuple[Tensor, float]:
+    """Mean picture (c, h, w) in [0, 1] and the pixel standard deviation around it."""
+    total = torch.zeros(pictures.shape[1:], dtype=torch.float64)
+    for chunk in pictures.split(1000):
+        total += chunk.double().sum(0)
+    mean = total / (255 * len(pictures))
+    if flip:
+        mean = (mean + mean.flip(-1)) / 2
+    squared = sum(
+        ((chunk / 255.0 - mean) ** 2).sum().item() for chunk in pictures.split(1000)
+    )
+    return mean.float(), math.sqrt(squared / pictures.numel())
+
+
+def principal_components(
+    pictures: Tensor, mean: Tensor, rank: int, flip: bool, seed: int = 0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Leading eigenvectors of the training covariance, by randomised subspace iteration.
+
+    Args:
+        pictures: uint8 (n, c, h, w).
+        mean: Mean picture (c, h, w) in [0, 1].
+        rank: R, the number of components.
+        flip: Whether the mirrored pictures belong to the set.
+        seed: Seed of the random start.
+
+    Returns:
+        basis (R, d) with orthonormal rows, eigenvalues (R,) descending, and the mean variance
+        of the remaining directions, a scalar.
+    """
+    centred = (pictures / 255.0 - mean).flatten(1)
+    if flip:
+        mirrored = (pictures.flip(-1) / 255.0 - mean).flatten(1)
+        centred = torch.cat([centred, mirrored])
+    total = centred.square().sum().double() / len(centred)
+    dim = centred.shape[1]
+    generator = torch.Generator().manual_seed(seed)
+    width = min(rank + 64, dim, len(centred))
+    rank = min(rank, width)
+    start = torch.randn(dim, width, generator=generator).to(centred.device)
+    q = torch.linalg.qr(start).Q
+    for _ in range(6):
+        q = torch.linalg.qr(centred.T @ (centred @ q)).Q
+    projected = centred @ q
+    values, vectors = torch.linalg.eigh(projected.T.double() @ projected.double() / len(centred))
+    order = values.argsort(descending=True)[:rank]
+    basis = (q.double() @ vectors[:, order]).T
+    eigenvalues = values[order]
+    rest = (total - eigenvalues.sum()) / max(dim - rank, 1)
+    floor = 1e-6  # 8-bit pictures have quantisation noise of this variance: 1 / (12 * 255^2)
+    return basis.float(), eigenvalues.clamp(min=floor).float(), rest.clamp(min=floor).float()
+
+
+# ----------------------------------------------------------------------------------------------
+# Random masks for the conditional denoiser
+
+
+def random_masks(n: int, size: int, generator: torch.Generator) -> Tensor:
+    """Known-pixel masks of the kinds that people draw; bool (n, 1, size, size), True = known.
+
+    One of: box hole, half picture, brush strokes, scattered pixels, or the complement of the
+    box or the strokes (outpainting). On the generator's device.
+    """
+    device = generator.device
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator, device=device)
+
+    axis = (torch.arange(size, device=device) + 0.5) / size
+    y, x = axis[:, None].expand(size, size), axis[None, :].expand(size, size)
+    corner, extent = uniform(n, 2, 1, 1), 0.15 + 0.65 * uniform(n, 2, 1, 1)
+    corner = corner * (1 - extent)
+    box = (
+        (y > corner[:, 0]) & (y < corner[:, 0] + extent[:, 0])
+        & (x > corner[:, 1]) & (x < corner[:, 1] + extent[:, 1])
+    )
+    cut, side = 0.25 + 0.5 * uniform(n, 1, 1), uniform(n, 1, 1)
+    position = torch.where(uniform(n, 1, 1) < 0.5, x, y)
+    half = torch.where(side < 0.5, position < cut, position > cut)
+    strokes = _strokes(uniform, n, x, y)
+    pixels = uniform(n, size, size) < 0.2 + 0.78 * uniform(n, 1, 1)
+    kinds = torch.stack([box, half, strokes, pixels, ~box, ~strokes])  # (6, n, h, w), True = hole
+    weights = torch.tensor([0.25, 0.2, 0.3, 0.1, 0.05, 0.1], device=device)
+    kind = torch.multinomial(weights, n, replacement=True, generator=generator)
+    hole = kinds[kind, torch.arange(n, device=device)]
+    return ~hole[:, None]
+
+
+def _strokes(uniform: Callable[..., Tensor], n: int, x: Tensor, y: Tensor) -> Tensor:
+    """Union of up to five thick line segments a picture: (n, h, w)."""
+    count = 5
+    start, end = uniform(n, count, 2, 1, 1), uniform(n, count, 2, 1, 1)
+    end = start + 0.7 * (end - 0.5)
+    radius = 0.03 + 0.12 * uniform(n, count, 1, 1)
+    along = end - start
+    px, py = x - start[:, :, 0], y - start[:, :, 1]
+    length = along.square().sum(2).clamp(min=1e-6)
+    t = ((px * along[:, :, 0] + py * along[:, :, 1]) / length).clamp(0, 1)
+    distance = ((px - t * along[:, :, 0]).square() + (py - t * along[:, :, 1]).square()).sqrt()
+    used = torch.arange(count, device=x.device).view(1, count, 1, 1) < 1 + 4 * uniform(n, 1, 1, 1)
+    return ((distance < radius) & used).any(1)

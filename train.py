@@ -1,0 +1,155 @@
+"""Train a model: ``python train.py score --data PICTURES --out checkpoints/NAME``.
+
+``score`` trains the denoiser, ``ratio`` the density-ratio network of paper mode. Runs on a CPU,
+a GPU, or several (``accelerate launch train.py ...``). Ctrl-C stops with a usable checkpoint;
+``--resume`` continues exactly where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from sbcore import checkpoints, data, training
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    for command, text in (
+        ("score", "train the denoiser"),
+        ("ratio", "train the density-ratio network of paper mode"),
+    ):
+        sub = commands.add_parser(command, help=text)
+        sub.add_argument("--data", required=True, help="folder, zip, CIFAR archive or IDX file")
+        sub.add_argument("--out", required=True, type=Path, help="checkpoint folder")
+        sub.add_argument("--val", help="held-out pictures (default: val beside train, or 5 %%)")
+        sub.add_argument("--limit", type=int, help="use at most this many pictures")
+        sub.add_argument("--images", type=int, help="training images in all (default: 400,000)")
+        sub.add_argument("--max-minutes", type=float, help="stop after this time")
+        sub.add_argument("--batch-size", type=int, default=32)
+        sub.add_argument("--lr", type=float, help="learning rate")
+        sub.add_argument("--seed", type=int, default=0)
+        sub.add_argument("--precision", choices=("auto", "bf16", "fp32"), default="auto")
+        sub.add_argument("--resume", action="store_true", help="continue the run in --out")
+        sub.add_argument("--cpu", action="store_true", help="do not use a GPU")
+        sub.add_argument("--save-minutes", type=float, default=5.0)
+        sub.add_argument("--evaluate-minutes", type=float, default=10.0)
+        if command == "ratio":
+            sub.add_argument("--channels", type=int, default=64, help="width of the network")
+            continue
+        sub.add_argument("--preset", choices=training.PRESETS, default="celeba64")
+        sub.add_argument("--rank", type=int, help="components of the Wiener filter; 0 = EDM")
+        sub.add_argument("--channels", type=int, nargs="+", help="U-Net widths, finest first")
+        sub.add_argument("--dropout", type=float, help="dropout rate")
+        sub.add_argument("--ema", type=float, default=0.05, help="half-life / images seen so far")
+        sub.add_argument("--decay", type=float, default=0.3, help="part of the run with falling lr")
+        sub.add_argument("--noise-mean", type=float, default=-1.6, help="mean of ln s")
+        sub.add_argument("--noise-std", type=float, default=1.4, help="std of ln s")
+        sub.add_argument("--compile", action="store_true", help="use torch.compile")
+    return parser.parse_args(arguments)
+
+
+def make_trainer(options: argparse.Namespace) -> training.Trainer:
+    """Load the pictures and build the trainer that the command line asks for."""
+    plan_options: dict[str, Any] = {
+        "images": options.images,
+        "max_minutes": options.max_minutes,
+        "batch_size": options.batch_size,
+        "seed": options.seed,
+        "save_minutes": options.save_minutes,
+        "evaluate_minutes": options.evaluate_minutes,
+    }
+    if options.images is None and options.max_minutes is None:
+        plan_options["images"] = 400_000
+    common = {"precision": options.precision, "resume": options.resume, "cpu": options.cpu}
+    if options.command == "ratio":
+        denoiser, config = checkpoints.load_denoiser(checkpoints.locate(options.out))
+        c, size, _ = denoiser.shape
+        pictures, held_out = load_pictures(options, size, c)
+        # The paper's code: Adam at 1e-5 with weight decay 1; the decay keeps the ratio bounded.
+        plan = training.Plan(
+            **plan_options, learning_rate=options.lr or 1e-4, weight_decay=1.0
+        )
+        bridge = {"sigma": config["sigma"], "tau": config["tau"]}
+        return training.ratio_trainer(
+            pictures, held_out, denoiser.mean, plan, options.out,
+            channels=options.channels, **bridge, **common,
+        )  # fmt: skip
+    preset = training.PRESETS[options.preset]
+    network = preset.network
+    for name in ("rank", "dropout", "channels"):
+        if getattr(options, name) is not None:
+            network = replace(network, **{name: getattr(options, name)})
+    preset = replace(preset, name=options.out.name, network=network)
+    pictures, held_out = load_pictures(options, network.image_size, network.image_channels)
+    plan = training.Plan(
+        **plan_options, learning_rate=options.lr or 5e-4, ema=options.ema, decay=options.decay,
+        noise_mean=options.noise_mean, noise_std=options.noise_std,
+    )  # fmt: skip
+    return training.score_trainer(
+        pictures, held_out, preset, plan, options.out, compile=options.compile, **common
+    )
+
+
+def load_pictures(options: argparse.Namespace, size: int, channels: int) -> tuple[Any, Any]:
+    """Training and held-out pictures, uint8 (n, c, size, size)."""
+    with tqdm(unit="img", desc="loading", disable=None) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        pictures = data.load_images(options.data, size, channels, options.limit, show)
+    val = options.val or data.split_validation(options.data)
+    if val is not None:
+        return pictures, data.load_images(val, size, channels)
+    held = max(1, min(500, len(pictures) // 20))
+    return pictures[:-held], pictures[-held:]
+
+
+def run(trainer: training.Trainer) -> None:
+    """Train, with a progress bar; print the held-out loss by noise level as it goes."""
+    main = trainer.accelerator.is_main_process
+    with tqdm(total=1000, desc="training", disable=not main, bar_format="{desc} {percentage:3.0f}%|{bar:20}| {postfix}") as bar:  # fmt: skip
+        for progress in trainer:
+            bar.n = round(1000 * progress.fraction)
+            minutes, seconds = divmod(round(progress.seconds_left), 60)
+            bar.set_postfix_str(
+                f"loss {progress.loss:.4f}, {progress.images:,} images, "
+                f"{progress.images_per_second:.0f}/s, {minutes}:{seconds:02d} left"
+            )
+            if progress.evaluation is not None and main:
+                bar.write(describe(progress))
+
+
+def describe(progress: training.Progress) -> str:
+    """One evaluation as a line of text."""
+    evaluation = progress.evaluation
+    line = f"{progress.images:,} images: held-out {evaluation['score']:.5f}"
+    by_level = evaluation.get("by_noise_level", {})
+    return line + "".join(f"  s={level}: {error:.5f}" for level, error in by_level.items())
+
+
+def main() -> int:
+    """Entry point."""
+    options = parse_arguments()
+    try:
+        run(make_trainer(options))
+    except KeyboardInterrupt:
+        print(f"\nStopped. {options.out} is usable; --resume continues.", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, FloatingPointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
