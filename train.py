@@ -8,6 +8,7 @@ a GPU, or several (``accelerate launch train.py ...``). Ctrl-C stops with a usab
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -74,14 +75,18 @@ def make_trainer(options: argparse.Namespace) -> training.Trainer:
         c, size, _ = denoiser.shape
         pictures, held_out = load_pictures(options, size, c)
         # The paper's code: Adam at 1e-5 with weight decay 1; the decay keeps the ratio bounded.
-        plan = training.Plan(
-            **plan_options, learning_rate=options.lr or 1e-4, weight_decay=1.0
-        )
+        plan = training.Plan(**plan_options, learning_rate=options.lr or 1e-4, weight_decay=1.0)
         bridge = {"sigma": config["sigma"], "tau": config["tau"]}
         return training.ratio_trainer(
-            pictures, held_out, denoiser.mean, plan, options.out,
-            channels=options.channels, **bridge, **common,
-        )  # fmt: skip
+            pictures,
+            held_out,
+            denoiser.mean,
+            plan,
+            options.out,
+            channels=options.channels,
+            **bridge,
+            **common,
+        )
     preset = training.PRESETS[options.preset]
     network = preset.network
     for name in ("rank", "dropout", "channels"):
@@ -90,9 +95,13 @@ def make_trainer(options: argparse.Namespace) -> training.Trainer:
     preset = replace(preset, name=options.out.name, network=network)
     pictures, held_out = load_pictures(options, network.image_size, network.image_channels)
     plan = training.Plan(
-        **plan_options, learning_rate=options.lr or 5e-4, ema=options.ema, decay=options.decay,
-        noise_mean=options.noise_mean, noise_std=options.noise_std,
-    )  # fmt: skip
+        **plan_options,
+        learning_rate=options.lr or 5e-4,
+        ema=options.ema,
+        decay=options.decay,
+        noise_mean=options.noise_mean,
+        noise_std=options.noise_std,
+    )
     return training.score_trainer(
         pictures, held_out, preset, plan, options.out, compile=options.compile, **common
     )
@@ -117,7 +126,8 @@ def load_pictures(options: argparse.Namespace, size: int, channels: int) -> tupl
 def run(trainer: training.Trainer) -> None:
     """Train, with a progress bar; print the held-out loss by noise level as it goes."""
     main = trainer.accelerator.is_main_process
-    with tqdm(total=1000, desc="training", disable=not main, bar_format="{desc} {percentage:3.0f}%|{bar:20}| {postfix}") as bar:  # fmt: skip
+    style = "{desc} {percentage:3.0f}%|{bar:20}| {postfix}"
+    with tqdm(total=1000, desc="training", disable=not main, bar_format=style) as bar:
         for progress in trainer:
             bar.n = round(1000 * progress.fraction)
             minutes, seconds = divmod(round(progress.seconds_left), 60)
@@ -140,6 +150,8 @@ def describe(progress: training.Progress) -> str:
 def main() -> int:
     """Entry point."""
     options = parse_arguments()
+    for name in (signal.SIGINT, signal.SIGTERM):  # also in the background, also from a scheduler
+        signal.signal(name, signal.default_int_handler)
     try:
         run(make_trainer(options))
     except KeyboardInterrupt:

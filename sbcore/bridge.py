@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 
 from sbcore import checkpoints
+from sbcore.devices import best_device, device_name
 from sbcore.networks import Denoiser, DensityRatioNet
+from sbcore.process import stage1_noise_level
 from sbcore.sampler import (
     Evaluations,
     PaperMode,
@@ -29,7 +31,6 @@ from sbcore.sampler import (
     follow,
     reverse_steps,
 )
-from sbcore.process import stage1_noise_level
 from sbcore.solvers import SOLVERS, Solver, karras_grid, two_stage_grid
 
 S_MAX = 40.0  # noise level that stands for infinity; EDM's 80, halved as our data std is
@@ -64,7 +65,7 @@ class Bridge:
         facts: dict[str, Any] | None = None,
         device: str | torch.device | None = None,
     ) -> None:
-        self.device = torch.device(device) if device is not None else _best_device()
+        self.device = torch.device(device) if device is not None else best_device()
         self.sigma, self.tau, self.name, self.facts = sigma, tau, name, facts or {}
         self._denoiser = denoiser.eval().requires_grad_(False).to(self.device)
         self._log_ratio = log_ratio
@@ -110,6 +111,11 @@ class Bridge:
         return self._denoiser.shape
 
     @property
+    def device_name(self) -> str:
+        """Name of the device for people, e.g. "2 CPU cores"."""
+        return device_name(self.device)
+
+    @property
     def has_density_ratio(self) -> bool:
         """Whether stage 1 of paper mode is available."""
         return self._log_ratio is not None
@@ -117,7 +123,9 @@ class Bridge:
     # ------------------------------------------------------------------------------------------
     # Generation
 
-    def generate(self, n: int = 1, seed: int = 0, *, on_step: OnStep | None = None, **options: Any) -> Tensor:  # fmt: skip
+    def generate(
+        self, n: int = 1, seed: int = 0, *, on_step: OnStep | None = None, **options: Any
+    ) -> Tensor:
         """Draw ``n`` pictures, (n, c, h, w) in [0, 1]; options as in `generate_steps`."""
         return _drain(self.generate_steps(n, seed, **options), on_step)
 
@@ -180,14 +188,17 @@ class Bridge:
 
         def steps() -> Iterator[Step]:
             step = None
-            for step in algorithm1_stage1(
-                self._denoise, self._ratio, x, noise, settings, **bridge
-            ):
+            for step in algorithm1_stage1(self._denoise, self._ratio, x, noise, settings, **bridge):
                 yield step
             second = algorithm1_stage2(
-                self._denoise, step.x, noise, steps=settings.n2, s_start=self.sigma,
-                sigma=self.sigma, final_denoise=settings.final_denoise,
-            )  # fmt: skip
+                self._denoise,
+                step.x,
+                noise,
+                steps=settings.n2,
+                s_start=self.sigma,
+                sigma=self.sigma,
+                final_denoise=settings.final_denoise,
+            )
             yield from follow(second, offset=settings.n1, total=total, nfe=step.nfe)
 
         return steps()
@@ -195,7 +206,9 @@ class Bridge:
     # ------------------------------------------------------------------------------------------
     # Evolution
 
-    def evolve(self, frames: int = 24, seed: int = 0, *, on_step: OnStep | None = None, **options: Any) -> Tensor:  # fmt: skip
+    def evolve(
+        self, frames: int = 24, seed: int = 0, *, on_step: OnStep | None = None, **options: Any
+    ) -> Tensor:
         """States of one particle from 0 to a picture, (frames, c, h, w), not clamped."""
         states = []
         for step in self.evolve_steps(frames, seed, **options):
@@ -275,7 +288,17 @@ class Bridge:
     # ------------------------------------------------------------------------------------------
     # Editing
 
-    def interpolate(self, a: Tensor, b: Tensor, frames: int = 9, variance: float = 0.4, seed: int = 0, *, on_step: OnStep | None = None, **options: Any) -> Tensor:  # fmt: skip
+    def interpolate(
+        self,
+        a: Tensor,
+        b: Tensor,
+        frames: int = 9,
+        variance: float = 0.4,
+        seed: int = 0,
+        *,
+        on_step: OnStep | None = None,
+        **options: Any,
+    ) -> Tensor:
         """Morph ``a`` into ``b``, (frames, c, h, w); options as in `interpolate_steps`."""
         return _drain(self.interpolate_steps(a, b, frames, variance, seed, **options), on_step)
 
@@ -319,7 +342,16 @@ class Bridge:
         start = (1 - c) * a + c * b + self._deviation(variance) * noise.draw()
         return self._edit(start, variance, noise, steps, solver or "dpmpp_2m", mode)
 
-    def denoise(self, image: Tensor, variance: float = 1.0, n: int = 4, seed: int = 0, *, on_step: OnStep | None = None, **options: Any) -> Tensor:  # fmt: skip
+    def denoise(
+        self,
+        image: Tensor,
+        variance: float = 1.0,
+        n: int = 4,
+        seed: int = 0,
+        *,
+        on_step: OnStep | None = None,
+        **options: Any,
+    ) -> Tensor:
         """Perturb and restore a picture, (n, c, h, w); options as in `denoise_steps`."""
         return _drain(self.denoise_steps(image, variance, n, seed, **options), on_step)
 
@@ -391,7 +423,16 @@ class Bridge:
             self._reverse(self._denoise, start, grid, _solver(solver, solver), noise)
         )
 
-    def inpaint(self, image: Tensor, known_mask: Tensor, n: int = 3, seed: int = 0, *, on_step: OnStep | None = None, **options: Any) -> Tensor:  # fmt: skip
+    def inpaint(
+        self,
+        image: Tensor,
+        known_mask: Tensor,
+        n: int = 3,
+        seed: int = 0,
+        *,
+        on_step: OnStep | None = None,
+        **options: Any,
+    ) -> Tensor:
         """Fill the hole ``n`` times, (n, c, h, w); options as in `inpaint_steps`.
 
         Known pixels equal those of ``image`` bit for bit.
@@ -491,9 +532,7 @@ class Bridge:
         """Check a picture and centre it: (c, h, w)."""
         picture = torch.as_tensor(picture, dtype=torch.float32, device=self.device)
         if picture.shape != self.shape:
-            raise ValueError(
-                f"{name} must have shape {self.shape}, got {tuple(picture.shape)}"
-            )
+            raise ValueError(f"{name} must have shape {self.shape}, got {tuple(picture.shape)}")
         if not bool(((picture >= 0) & (picture <= 1)).all()):  # also refuses NaN
             raise ValueError(f"{name} must have values in [0, 1]")
         return picture - self._denoiser.mean
@@ -512,15 +551,6 @@ class Bridge:
         if not (math.isfinite(variance) and 0 < variance <= limit):
             raise ValueError(f"variance must be in (0, {limit:g}], got {variance}")
         return math.sqrt(variance)
-
-
-
-
-
-def _best_device() -> torch.device:
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def _drain(steps: Iterator[Step], on_step: OnStep | None) -> Tensor:

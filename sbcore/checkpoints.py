@@ -147,11 +147,11 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     if not path.exists():
         pickled = [p.name for p in path.parent.glob("*") if p.suffix in (".pt", ".pth", ".ckpt")]
-        hint = f" ({pickled[0]} is a pickle, which may run code and is never read)" if pickled else ""
+        hint = f" ({pickled[0]}, a pickle, may run code and is never read)" if pickled else ""
         raise CheckpointError(f"{path.parent} holds no {path.name}{hint}.")
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
             return tensors, file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is truncated or not a safetensors file.") from error
@@ -175,7 +175,7 @@ def _build(make: Any, folder: Path) -> Any:
     try:
         return make()
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"The network described in {folder} cannot be built: {error}.") from error
+        raise CheckpointError(f"The network of {folder} cannot be built: {error}.") from error
 
 
 def _load_weights(network: nn.Module, path: Path) -> None:

@@ -194,9 +194,7 @@ def mean_and_std(pictures: Tensor, flip: bool) -> tuple[Tensor, float]:
     mean = total / (255 * len(pictures))
     if flip:
         mean = (mean + mean.flip(-1)) / 2
-    squared = sum(
-        ((chunk / 255.0 - mean) ** 2).sum().item() for chunk in pictures.split(1000)
-    )
+    squared = sum(((chunk / 255.0 - mean) ** 2).sum().item() for chunk in pictures.split(1000))
     return mean.float(), math.sqrt(squared / pictures.numel())
 
 
@@ -259,8 +257,10 @@ def random_masks(n: int, size: int, generator: torch.Generator) -> Tensor:
     corner, extent = uniform(n, 2, 1, 1), 0.15 + 0.65 * uniform(n, 2, 1, 1)
     corner = corner * (1 - extent)
     box = (
-        (y > corner[:, 0]) & (y < corner[:, 0] + extent[:, 0])
-        & (x > corner[:, 1]) & (x < corner[:, 1] + extent[:, 1])
+        (y > corner[:, 0])
+        & (y < corner[:, 0] + extent[:, 0])
+        & (x > corner[:, 1])
+        & (x < corner[:, 1] + extent[:, 1])
     )
     cut, side = 0.25 + 0.5 * uniform(n, 1, 1), uniform(n, 1, 1)
     position = torch.where(uniform(n, 1, 1) < 0.5, x, y)

@@ -117,6 +117,7 @@ class NoiseEmbedding(nn.Module):
         )
 
     def forward(self, s: Tensor) -> Tensor:
+        """Embed noise levels s (b,) as (b, width)."""
         phase = s.log()[:, None] / 4 * self.frequencies
         return self.mlp(torch.cat([phase.cos(), phase.sin()], dim=1))
 
@@ -139,6 +140,7 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.conv2.bias)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """Map x (b, channels_in, h, w) and embedding (b, width) to (b, channels, h, w)."""
         h = self.conv1(F.silu(self.norm1(x)))
         scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
         h = F.silu(self.norm2(h) * (1 + scale) + shift)
@@ -151,7 +153,8 @@ class Attention(nn.Module):
 
     def __init__(self, channels: int, head_width: int = 64) -> None:
         super().__init__()
-        self.heads = channels // head_width
+        most = max(1, channels // head_width)
+        self.heads = next(n for n in range(most, 0, -1) if channels % n == 0)
         self.norm = nn.GroupNorm(8, channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = nn.Conv2d(channels, channels, 1)
@@ -159,6 +162,7 @@ class Attention(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (b, c, h, w) to the same shape."""
         b, c, h, w = x.shape
         qkv = self.qkv(self.norm(x)).reshape(b, 3, self.heads, c // self.heads, h * w)
         q, k, v = qkv.transpose(-1, -2).unbind(1)  # each (b, heads, h w, c / heads)
@@ -207,9 +211,7 @@ class UNet(nn.Module):
             self.downsample.append(
                 nn.Conv2d(previous, c, 3, stride=2, padding=1) if level else nn.Identity()
             )
-            self.down.append(
-                nn.ModuleList(ResidualBlock(c, c, width, dropout) for _ in range(n))
-            )
+            self.down.append(nn.ModuleList(ResidualBlock(c, c, width, dropout) for _ in range(n)))
             self.down_attention.append(Attention(c) if attention[level] else nn.Identity())
             skips.append(c)
             previous = c
@@ -232,7 +234,7 @@ class UNet(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, x: Tensor, s: Tensor) -> Tensor:
-        """Map ``x`` (b, channels_in, h, w) at noise levels ``s`` (b,) to (b, channels_out, h, w)."""
+        """Map ``x`` (b, channels_in, h, w) at levels ``s`` (b,) to (b, channels_out, h, w)."""
         embedding = self.embedding(s)
         x = self.stem(F.pixel_unshuffle(x, self.patch)) + self.position
         skips = []
@@ -290,12 +292,19 @@ class DenoiserConfig:
     def __post_init__(self) -> None:
         for name in ("channels", "blocks", "attention"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in ("image_size", "image_channels", "patch", "channels", "blocks"):
+            value = getattr(self, name)
+            values = value if isinstance(value, tuple) else (value,)
+            if not values or any(not isinstance(v, int) or v < 1 for v in values):
+                raise ValueError(f"{name} must be positive whole numbers, got {value}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
         if not len(self.channels) == len(self.blocks) == len(self.attention):
             raise ValueError("channels, blocks and attention must have the same length")
         if any(c % 8 for c in self.channels):
             raise ValueError(f"channels must be multiples of 8, got {self.channels}")
         stride = self.patch * 2 ** (len(self.channels) - 1)
-        if self.image_size <= 0 or self.image_size % stride:
+        if self.image_size % stride:
             raise ValueError(f"image_size must be a multiple of {stride}, got {self.image_size}")
         if not 0 <= self.rank <= self.dim:
             raise ValueError(f"rank must be in [0, {self.dim}], got {self.rank}")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -115,7 +116,7 @@ def reverse_steps(
     """
     history: History = ()
     total = len(grid) - 1
-    for index, (s, s_next) in enumerate(zip(grid, grid[1:], strict=False), start=1):
+    for index, (s, s_next) in enumerate(pairwise(grid), start=1):
         history = ((s, denoise(v, s)), *history[:2])
         draw = noise.draw() if solver.stochastic else None
         v = solver.step(v, s, s_next, history, draw)
@@ -164,12 +165,18 @@ def closed_form_stage1(
     Yields:
         One `Step` after each update; no network evaluations.
     """
-    for index, (s, s_next) in enumerate(zip(grid, grid[1:], strict=False), start=1):
+    for index, (s, s_next) in enumerate(pairwise(grid), start=1):
         v = flow(v, s, s_next)
         yield _step_of_state(
-            v, s_next, linear(v, s_next), index, len(grid) - 1, Evaluations(),
-            sigma=sigma, tau=tau,
-        )  # fmt: skip
+            v,
+            s_next,
+            linear(v, s_next),
+            index,
+            len(grid) - 1,
+            Evaluations(),
+            sigma=sigma,
+            tau=tau,
+        )
 
 
 # ----------------------------------------------------------------------------------------------
@@ -199,10 +206,13 @@ class PaperMode:
 
     def __post_init__(self) -> None:
         for name in ("n1", "n2", "n3"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
         if self.drift not in ("ratio", "exact"):
             raise ValueError(f"drift must be 'ratio' or 'exact', got {self.drift!r}")
+        if self.clip is not None and not self.clip >= 0:  # also refuses NaN
+            raise ValueError(f"clip must not be negative, got {self.clip}")
 
 
 def algorithm1_stage1(
@@ -252,9 +262,15 @@ def algorithm1_stage1(
         else:
             z = torch.stack([noise.draw() for _ in range(draws)])
             drift = process.monte_carlo_stage1_drift(
-                score, log_ratio, x, t, z,
-                tau=tau, self_normalised=settings.self_normalised, clip=settings.clip,
-            )  # fmt: skip
+                score,
+                log_ratio,
+                x,
+                t,
+                z,
+                tau=tau,
+                self_normalised=settings.self_normalised,
+                clip=settings.clip,
+            )
             nfe = Evaluations(nfe.denoiser + settings.n3, nfe.ratio + draws)
         x = x + drift / n1 + math.sqrt(tau / n1) * noise.draw()
         t = (k + 1) / n1
@@ -353,9 +369,13 @@ def algorithm2(
 
 
 def follow(
-    steps: Iterator[Step], *, stage: int | None = None, offset: int = 0, total: int | None = None,
+    steps: Iterator[Step],
+    *,
+    stage: int | None = None,
+    offset: int = 0,
+    total: int | None = None,
     nfe: Evaluations | None = None,
-) -> Iterator[Step]:  # fmt: skip
+) -> Iterator[Step]:
     """Renumber the steps of one loop as a part of a longer run.
 
     Args:
@@ -375,7 +395,5 @@ def follow(
             stage=stage or step.stage,
             index=step.index + offset,
             total=total or step.total,
-            nfe=Evaluations(
-                step.nfe.denoiser + before.denoiser, step.nfe.ratio + before.ratio
-            ),
+            nfe=Evaluations(step.nfe.denoiser + before.denoiser, step.nfe.ratio + before.ratio),
         )

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from sbcore import checkpoints
 from sbcore.data import mean_and_std, principal_components, random_masks
+from sbcore.devices import device_name, has_fast_bf16
 from sbcore.losses import denoising_error, denoising_loss, density_ratio_loss
 from sbcore.networks import Denoiser, DenoiserConfig, DensityRatioNet, image_denoiser
 
@@ -52,6 +53,8 @@ class Plan:
     """Mean of ln s in training (EDM's P_mean)."""
     noise_std: float = 1.4
     """Standard deviation of ln s in training (EDM's P_std)."""
+    noise_tail: float = 0.1
+    """Part of the noise levels drawn log-uniformly from [1, 40] instead, for stage 1."""
     conditional: float = 0.4
     """Part of the batch that is trained with known pixels."""
     flip: bool = True
@@ -92,7 +95,7 @@ PRESETS = {
         Preset("cifar10", DenoiserConfig(image_size=32, patch=1), sigma=1.0, tau=2.0),
         Preset(
             "digits",
-            DenoiserConfig(image_size=28, image_channels=1, patch=1, channels=(32, 64, 128), rank=256),
+            DenoiserConfig(28, image_channels=1, patch=1, channels=(32, 64, 128), rank=256),
             sigma=1.0,
             tau=2.0,
             flip=False,
@@ -200,9 +203,14 @@ class Trainer:
                     saved = time.monotonic()
                 last = time.monotonic()
                 yield Progress(
-                    self.step, self.images, self.fraction, mean_loss, speed,
-                    self._seconds_left(speed), evaluation,
-                )  # fmt: skip
+                    self.step,
+                    self.images,
+                    self.fraction,
+                    mean_loss,
+                    speed,
+                    self._seconds_left(speed),
+                    evaluation,
+                )
         except FloatingPointError:
             raise  # keep the last good state
         except BaseException:
@@ -225,9 +233,7 @@ class Trainer:
         self.images += self.plan.batch_size * self.accelerator.num_processes
         half_life = self.plan.ema * self.images
         keep = 0.5 ** (self.plan.batch_size * self.accelerator.num_processes / half_life)
-        torch._foreach_lerp_(
-            list(self.average.parameters()), list(self.raw.parameters()), 1 - keep
-        )
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.raw.parameters()), 1 - keep)
         return loss.item()
 
     def _schedule(self) -> float:
@@ -265,9 +271,12 @@ class Trainer:
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
         counters = {
-            "step": self.step, "images": self.images, "seconds": self.seconds,
-            "best": self.best, "history": self.history,
-        }  # fmt: skip
+            "step": self.step,
+            "images": self.images,
+            "seconds": self.seconds,
+            "best": self.best,
+            "history": self.history,
+        }
         checkpoints.save_tensors(self.state_path, tensors, {"counters": json.dumps(counters)})
 
     def _load(self) -> None:
@@ -286,8 +295,12 @@ class Trainer:
                 )
             module.load_state_dict(groups[key], strict=False)
         state: dict[int, dict[str, Tensor]] = {}
+        ordered = list(self.raw.parameters())
         for name, tensor in groups["optimizer"].items():
             index, _, key = name.partition(".")
+            if tensor.shape == ordered[int(index)].shape:
+                # The fused update walks weights and moments as one: they need the same layout.
+                tensor = torch.empty_like(ordered[int(index)]).copy_(tensor)
             state.setdefault(int(index), {})[key] = tensor
         current = self.optimizer.state_dict()
         self.optimizer.load_state_dict({"state": state, "param_groups": current["param_groups"]})
@@ -410,11 +423,14 @@ def random_corruption(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw noise levels (b,), standard normal noise (b, c, h, w) and known masks (b, 1, h, w)."""
     n, device = len(x0), x0.device
-    s = torch.randn(n, generator=generator, device=device) * plan.noise_std + plan.noise_mean
+    log_s = torch.randn(n, generator=generator, device=device) * plan.noise_std + plan.noise_mean
+    tail = torch.rand(n, generator=generator, device=device) * math.log(40)
+    in_tail = torch.rand(n, generator=generator, device=device) < plan.noise_tail
+    s = torch.where(in_tail, tail, log_s).exp()
     noise = torch.randn(x0.shape, generator=generator, device=device)
     known_mask = random_masks(n, x0.shape[-1], generator)
     conditional = torch.rand(n, generator=generator, device=device) < plan.conditional
-    return s.exp(), noise, known_mask & conditional.view(-1, 1, 1, 1)
+    return s, noise, known_mask & conditional.view(-1, 1, 1, 1)
 
 
 @torch.no_grad()
@@ -509,18 +525,3 @@ def ratio_trainer(
     return Trainer(
         network, loss, evaluate, publish, plan, folder / "training-ratio", accelerator, resume
     )
-
-
-def has_fast_bf16(device: torch.device) -> bool:
-    """Whether bf16 is faster than float32: CUDA from Ampere on, CPUs with AMX."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return device.type == "cpu" and amx is not None and amx()
-
-
-def device_name(device: torch.device) -> str:
-    """Name of the device for a model card."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{torch.get_num_threads()} CPU cores" if device.type == "cpu" else device.type

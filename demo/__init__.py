@@ -1,0 +1,1 @@
+"""The web page of Schrödinger Bridge Studio: everything gradio, nothing torch."""

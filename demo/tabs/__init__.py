@@ -1,0 +1,1 @@
+"""The tabs, one file each: ``build`` lays out, the functions above it do the work."""

@@ -1,0 +1,172 @@
+"""The Evolution tab: one particle from the point mass at 0 over q_sigma to a picture (Fig. 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from demo import media, runs, widgets
+from demo.models import Models
+from sbcore import SOLVERS, Bridge, Step
+
+FRAMES = 24
+MAX_FRAMES = 120
+LAYERS = ("particle", "what the network believes")
+ENDS = ("nothing", "q_sigma", "picture")
+
+
+@dataclass
+class Evolution:
+    """States of one particle so far."""
+
+    particles: list[np.ndarray] = field(default_factory=list)
+    beliefs: list[np.ndarray] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+
+    def add(self, update: runs.Update) -> None:
+        """Append the state of an update."""
+        self.particles.append(media.normalise_contrast(runs.pictures(update.step.x)[0]))
+        self.beliefs.append(runs.preview(update)[0])
+        self.steps.append(update.step)
+
+    @property
+    def split(self) -> int:
+        """Index of the frame at q_sigma, the last of stage 1."""
+        return sum(step.stage == 1 for step in self.steps) - 1
+
+    def film(self) -> str:
+        """The film for the player."""
+        layers = dict(zip(LAYERS, (self.particles, self.beliefs), strict=True))
+        captions = [caption(step) for step in self.steps]
+        return widgets.film(layers, captions, self.split, ENDS)
+
+    def strip(self) -> Image.Image:
+        """The labelled film strip of the particle."""
+        first = self.split + 1
+        groups = [("stage 1: point mass to q_sigma", first)]
+        groups.append(("stage 2: q_sigma to the picture", len(self.steps) - first))
+        labels = [_label(step) for step in self.steps]
+        return media.film_strip(self.particles, labels, groups)
+
+
+def _label(step: Step) -> str:
+    """Bridge time in stage 1; noise level in stage 2, whose times crowd at 1."""
+    return f"t = {step.t:.2f}" if step.stage == 1 else f"s = {step.s:.2f}"
+
+
+def caption(step: Step) -> str:
+    """Where a state is on its way, in words."""
+    if step.index == 0:
+        return "stage 1, t = 0: every particle starts at the same point"
+    if step.stage == 1 and step.t == 1:
+        return f"end of stage 1: q_sigma, the data plus noise of standard deviation {step.s:g}"
+    return f"stage {step.stage}, t = {step.t:.2f}, noise level {step.s:.2f}"
+
+
+def evolve(
+    bridge: Bridge, seed: int, frames: Any = FRAMES, mode: str = "fast", solver: str | None = None
+) -> Iterator[tuple[Evolution, runs.Update, dict[str, Any]]]:
+    """Follow a particle: (states so far, update, report) as it goes.
+
+    Raises:
+        ValueError: If an argument is out of range; one sentence.
+    """
+    frames = runs.whole("The number of frames", frames, 4, MAX_FRAMES)
+    used = "euler_maruyama" if mode == "paper" else solver or "dpmpp_2m"
+    evolution = Evolution()
+    run = bridge.evolve_steps(frames, seed, mode=mode, solver=solver or None)
+    for update in runs.watch(run, every=True):
+        evolution.add(update)
+        yield evolution, update, runs.report(bridge, update, seed, mode, used)
+
+
+def examples(bridge: Bridge) -> tuple[str, Image.Image, str]:
+    """What the tab shows before the first click: film, strip, status."""
+    for evolution, _, facts in evolve(bridge, 0):
+        last = evolution, facts
+    evolution, facts = last
+    return evolution.film(), evolution.strip(), widgets.done_html(facts)
+
+
+@dataclass(frozen=True)
+class EvolutionTab:
+    """What other tabs need of this one."""
+
+    seed: gr.Number
+    fresh: gr.Checkbox
+    player: gr.HTML
+    strip: gr.Image
+    status: gr.HTML
+
+
+def build(models: Models, model: gr.Dropdown) -> EvolutionTab:
+    """Lay out the tab and wire it."""
+    with gr.Row(elem_classes="studio"):
+        with gr.Column(elem_classes="controls", min_width=280):
+            with gr.Row():
+                seed = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=120)
+                fresh = gr.Checkbox(True, label="new seed each time", min_width=120)
+            frames = gr.Slider(8, 60, value=FRAMES, step=2, label="Frames")
+            run, stop = widgets.run_buttons("Evolve")
+            download = gr.DownloadButton("Download film (MP4)", visible=False)
+            with gr.Accordion("Advanced", open=False):
+                solver = gr.Dropdown(
+                    [("default", "")] + [(s.title, s.name) for s in SOLVERS.values()],
+                    value="",
+                    label="Solver of stage 2",
+                )
+                mode = gr.Radio(
+                    [("fast", "fast"), ("paper: Algorithm 1, 2,000 steps", "paper")],
+                    value="fast",
+                    label="Mode",
+                    info="Paper mode takes minutes; Stop works.",
+                )
+            gr.Markdown(
+                "The particle starts as nothing, is pushed along a Brownian bridge to the "
+                "smoothed density q_sigma, and from there along the second bridge to a picture.",
+                elem_classes="note",
+            )
+        with gr.Column(elem_classes="stage"):
+            player = widgets.film_component(elem_id="evolution-player", min_height=480)
+            strip = gr.Image(
+                label="Film strip",
+                format="png",
+                interactive=False,
+                elem_classes="strip",
+                buttons=["download", "fullscreen"],
+                show_label=False,
+            )
+            status = widgets.status_component()
+
+    def handler(name: str, seed: Any, fresh: bool, *options: Any) -> Iterator[Any]:
+        chosen = runs.seed_of(seed, fresh)
+        shown = 0.0
+        for evolution, update, facts in evolve(models.get(name), chosen, *options):
+            if update.final:
+                with widgets.downloads() as folder:
+                    film = media.animation(evolution.particles, folder, f"evolution-{chosen}")
+                    yield (
+                        evolution.film(),
+                        evolution.strip(),
+                        chosen,
+                        gr.update(value=film, visible=True),
+                        widgets.done_html(facts),
+                    )
+            elif update.seconds - shown > 0.25 or update.step.index == 0:
+                shown = update.seconds
+                yield (
+                    evolution.film(),
+                    gr.skip(),
+                    chosen,
+                    gr.skip(),
+                    widgets.progress_html(update),
+                )
+
+    inputs = [model, seed, fresh, frames, mode, solver]
+    widgets.run_and_stop(run, stop, status, handler, inputs, [player, strip, seed, download])
+    return EvolutionTab(seed, fresh, player, strip, status)

@@ -1,0 +1,132 @@
+"""The Generate tab: random pictures, sharpening as they are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from demo import runs, widgets
+from demo.models import Models
+from sbcore import SOLVERS, Bridge
+
+MAX_COUNT = 16
+EXAMPLE_COUNT = 8
+ACTIONS = (("evolve", "evolve"), ("a", "use as A"), ("b", "use as B"), ("inpaint", "inpaint"))
+STARTS = {
+    "Gaussian in closed form (fast)": "closed form",
+    "Point mass, by the network": "network",
+    "Noise only, no stage 1 (Fig. 5)": "noise",
+}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Pictures on the stage and the seed of the first."""
+
+    pictures: list[np.ndarray]
+    seed: int
+
+
+def generate(
+    bridge: Bridge,
+    count: Any,
+    seed: int,
+    steps: Any = None,
+    solver: str | None = None,
+    mode: str = "fast",
+    start: str = "closed form",
+) -> Iterator[tuple[list[np.ndarray], runs.Update, dict[str, Any]]]:
+    """Draw pictures: (pictures so far, update, report) as it goes.
+
+    Raises:
+        ValueError: If an argument is out of range; one sentence.
+    """
+    count = runs.whole("The number of pictures", count, 1, MAX_COUNT)
+    run = bridge.generate_steps(
+        count, seed, steps=runs.steps_of(steps), solver=solver or None, mode=mode, start=start
+    )
+    used = "euler_maruyama" if mode == "paper" else solver or "dpmpp_2m"
+    for update in runs.watch(run):
+        yield runs.preview(update), update, runs.report(bridge, update, seed, mode, used)
+
+
+def examples(bridge: Bridge) -> tuple[str, Drawn, str]:
+    """What the tab shows before the first click: grid, pictures, status."""
+    for pictures, _, facts in generate(bridge, EXAMPLE_COUNT, 0):
+        last = pictures, facts
+    pictures, facts = last
+    return _grid(pictures, facts), Drawn(pictures, 0), widgets.done_html(facts)
+
+
+def _grid(pictures: list[np.ndarray], facts: dict[str, Any] | None) -> str:
+    """Grid of faces; with buttons once they are final."""
+    first = 0 if facts is None else facts["seed"]
+    labels = [f"seed {first + i}" for i in range(len(pictures))]
+    if facts is None:
+        return widgets.face_grid(pictures, ["drawing"] * len(pictures))
+    return widgets.face_grid(pictures, labels, ACTIONS, facts)
+
+
+@dataclass(frozen=True)
+class GenerateTab:
+    """What other tabs need of this one."""
+
+    grid: gr.HTML
+    drawn: gr.State
+    status: gr.HTML
+
+
+def build(models: Models, model: gr.Dropdown) -> GenerateTab:
+    """Lay out the tab and wire it."""
+    with gr.Row(elem_classes="studio"):
+        with gr.Column(elem_classes="controls", min_width=280):
+            count = gr.Radio([1, 4, 9, 16], value=4, label="How many", elem_id="generate-count")
+            with gr.Row():
+                seed = gr.Number(
+                    0, label="Seed", precision=0, minimum=0, min_width=120, elem_id="generate-seed"
+                )
+                fresh = gr.Checkbox(True, label="new seed each time", min_width=120)
+            run, stop = widgets.run_buttons("Generate")
+            with gr.Accordion("Advanced", open=False):
+                steps = gr.Slider(
+                    0, 60, value=0, step=1, label="Network evaluations", info="0: the default, 10"
+                )
+                solver = gr.Dropdown(
+                    [("default", "")] + [(s.title, s.name) for s in SOLVERS.values()],
+                    value="",
+                    label="Solver",
+                )
+                start = gr.Dropdown(
+                    list(STARTS.items()), value="closed form", label="Start (stage 1)"
+                )
+                mode = gr.Radio(
+                    [("fast", "fast"), ("paper: Algorithm 1, 2,000 steps", "paper")],
+                    value="fast",
+                    label="Mode",
+                    info="Paper mode takes minutes; Stop works.",
+                )
+        with gr.Column(elem_classes="stage"):
+            grid = widgets.face_grid_component(elem_id="generate-grid", min_height=320)
+            status = widgets.status_component()
+    drawn = gr.State(Drawn([], 0), time_to_live=3600)
+
+    def handler(name: str, seed: Any, fresh: bool, count: Any, *options: Any) -> Iterator[Any]:
+        chosen = runs.seed_of(seed, fresh)
+        for pictures, update, facts in generate(models.get(name), count, chosen, *options):
+            if update.final:
+                yield (
+                    _grid(pictures, facts),
+                    Drawn(pictures, chosen),
+                    chosen,
+                    widgets.done_html(facts),
+                )
+            else:
+                yield _grid(pictures, None), gr.skip(), chosen, widgets.progress_html(update)
+
+    inputs = [model, seed, fresh, count, steps, solver, mode, start]
+    widgets.run_and_stop(run, stop, status, handler, inputs, [grid, drawn, seed])
+    return GenerateTab(grid, drawn, status)

@@ -1,0 +1,277 @@
+"""Pieces that the tabs share: picture input, face grid, film player, status line, run and stop."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import logging
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from demo import imaging, media, runs
+
+log = logging.getLogger(__name__)
+ASSETS = Path(__file__).parent / "assets"
+PLAYER_JS = (ASSETS / "player.js").read_text(encoding="utf-8")
+# Every handler that computes shares this: one run at a time on a small machine.
+QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}
+OOPS = "Something went wrong on our side, and the run was given up; the studio goes on."
+
+from gradio.events import Dependency
+
+class Picture(gr.Image):
+    """An image component that hands over the uploaded file itself.
+
+    `gr.Image` opens the file before the handler does, and its errors never reach the visitor as
+    a sentence; here `imaging.open_picture` is the only reader.
+    """
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> str | None:
+        """Return the path of the file, checked by Gradio to be an upload."""
+        if payload is not None and payload.path is None:
+            return super().preprocess(payload)
+        return None if payload is None else payload.path
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+def picture_input(label: str, **options: Any) -> Picture:
+    """A picture from a file, the camera or the clipboard."""
+    return Picture(
+        label=label,
+        type="filepath",
+        image_mode=None,
+        format="png",
+        sources=["upload", "webcam", "clipboard"],
+        height=210,
+        **options,
+    )
+
+def read_picture(source: Any, size: int, channels: int) -> np.ndarray:
+    """Open, crop and resize what a visitor gave: (size, size, channels) in [0, 1]."""
+    return imaging.fit_square(imaging.open_picture(source), size, channels)
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """Turn bad input into one sentence (`gr.Error`), and anything else into an apology."""
+    try:
+        yield
+    except gr.Error:
+        raise
+    except (ValueError, media.MediaError) as error:
+        raise gr.Error(str(error), print_exception=False) from error
+    except Exception as error:
+        log.exception("a run failed")
+        raise gr.Error(OOPS, print_exception=False) from error
+
+# ----------------------------------------------------------------------------------------------
+# Pictures as HTML
+
+def data_uri(picture: np.ndarray, recipe: dict[str, Any] | None = None) -> str:
+    """A picture (h, w, c) in [0, 1] as a PNG data URI."""
+    return "data:image/png;base64," + base64.b64encode(media.png_bytes(picture, recipe)).decode()
+
+def face_grid(
+    pictures: Sequence[np.ndarray],
+    labels: Sequence[str],
+    actions: Sequence[tuple[str, str]] = (),
+    recipe: dict[str, Any] | None = None,
+) -> str:
+    """Pictures in a grid, each with its label, a download and buttons.
+
+    Args:
+        pictures: Each (h, w, c) in [0, 1].
+        labels: One a picture.
+        actions: (name, text) of each button; a press triggers ``click`` with action and index.
+        recipe: Written into the PNG files, with each picture's label.
+    """
+    tiles = []
+    for index, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+        facts = None if recipe is None else recipe | {"picture": label}
+        uri, name = data_uri(picture, facts), label.replace(" ", "-")
+        buttons = "".join(
+            f'<button type="button" data-action="{action}" data-index="{index}">{text}</button>'
+            for action, text in actions
+        )
+        download = f'<a href="{uri}" download="{name}.png" class="download">download</a>'
+        tiles.append(
+            f'<figure><img src="{uri}" alt="{label}"><figcaption>{label}</figcaption>'
+            f'<div class="actions">{buttons}{download if recipe is not None else ""}</div></figure>'
+        )
+    return f'<div class="faces" data-count="{len(tiles)}">{"".join(tiles)}</div>'
+
+def face_grid_component(value: str = "", **options: Any) -> gr.HTML:
+    """The component that shows a `face_grid`; its ``click`` event carries action and index."""
+    js = """
+    element.addEventListener('click', (event) => {
+      const button = event.target.closest('button[data-action]');
+      if (button) trigger('click', {action: button.dataset.action,
+                                    index: Number(button.dataset.index)});
+    });"""
+    return gr.HTML(value, js_on_load=js, **options)
+
+def film(
+    layers: dict[str, Sequence[np.ndarray]],
+    captions: Sequence[str],
+    split: int | None = None,
+    ends: tuple[str, str, str] = ("", "", ""),
+) -> str:
+    """A film for `film_component`: frames, captions and a scrubber track.
+
+    Args:
+        layers: Name of each layer and its frames, each (h, w, c) in [0, 1]; equally many.
+        captions: One a frame.
+        split: Frame at which stage 2 begins; the track is coloured in two parts.
+        ends: Texts under the left end, the split and the right end of the track.
+    """
+    frames = {name: [data_uri(f) for f in layer] for name, layer in layers.items()}
+    facts = {"layers": frames, "captions": list(captions)}
+    last = max(len(captions) - 1, 1)
+    share = 100 if split is None else 100 * split / last
+    names = "".join(
+        f'<button type="button" data-layer="{name}" aria-pressed="false">{name}</button>'
+        for name in layers
+    )
+    left, middle, right = (html.escape(text) for text in ends)
+    return f"""<div class="player" data-film="{html.escape(json.dumps(facts), quote=True)}">
+<img class="screen" alt="frame of the film">
+<div class="track" style="--split:{share:.1f}%">
+<input type="range" min="0" max="{last}" value="0" aria-label="time">
+<div class="ends"><span>{left}</span><span class="middle">{middle}</span><span>{right}</span></div>
+</div>
+<div class="buttons"><button type="button" data-do="back" aria-label="one frame back">◂</button>
+<button type="button" data-do="play" aria-label="play or pause">▶ play</button>
+<button type="button" data-do="forward" aria-label="one frame on">▸</button>
+<label>speed <select aria-label="speed"><option value="0.5">½×</option>
+<option value="1" selected>1×</option><option value="2">2×</option></select></label>
+<span class="layers">{names if len(layers) > 1 else ""}</span></div>
+<p class="caption" aria-live="polite"></p></div>"""
+
+def film_component(value: str = "", **options: Any) -> gr.HTML:
+    """The component that plays a `film`."""
+    return gr.HTML(value, js_on_load=PLAYER_JS, **options)
+
+# ----------------------------------------------------------------------------------------------
+# Status line
+
+def progress_html(update: runs.Update) -> str:
+    """Progress bar with the step and the time left."""
+    left = f" · {update.seconds_left:.0f} s left" if update.seconds > 0.5 else ""
+    text = f"step {update.step.index:,} of {update.step.total:,}{left}"
+    return (
+        f'<div class="status"><div class="bar" role="progressbar" aria-valuenow='
+        f'"{100 * update.fraction:.0f}"><div style="width:{100 * update.fraction:.1f}%"></div>'
+        f"</div>{text}</div>"
+    )
+
+def done_html(facts: dict[str, Any], note: str = "") -> str:
+    """The recipe; a click copies it as JSON."""
+    recipe = html.escape(json.dumps(facts), quote=True)
+    badge = f' <span class="badge">{html.escape(note)}</span>' if note else ""
+    return (
+        f'<div class="status"><button type="button" class="recipe" data-recipe="{recipe}" '
+        f'title="copy the recipe">{html.escape(runs.recipe_line(facts))}</button>{badge}</div>'
+    )
+
+def error_html(message: str) -> str:
+    """One sentence in the place of the recipe."""
+    return f'<div class="status error" role="alert">{html.escape(message)}</div>'
+
+def status_component(value: str = "") -> gr.HTML:
+    """The status line under a stage."""
+    js = """
+    element.addEventListener('click', (event) => {
+      const button = event.target.closest('button.recipe');
+      if (!button) return;
+      navigator.clipboard?.writeText(button.dataset.recipe);
+      button.classList.add('copied');
+      setTimeout(() => button.classList.remove('copied'), 1200);
+    });"""
+    return gr.HTML(value, js_on_load=js, min_height=36)
+
+# ----------------------------------------------------------------------------------------------
+# Run and stop
+
+def run_and_stop(
+    run: gr.Button,
+    stop: gr.Button,
+    status: gr.HTML,
+    handler: Callable[..., Iterator[Any]],
+    inputs: Sequence[Any],
+    outputs: Sequence[Any],
+) -> None:
+    """Wire a primary button that becomes Stop while its generator runs.
+
+    Leaving the generator between two of its yields stops the engine before its next network
+    call, so Stop takes effect within one evaluation. Bad input becomes a sentence in the status
+    line, the last of the outputs; everything else stays as it was.
+    """
+    outputs = [*outputs, status]
+
+    def guarded(*values: Any) -> Iterator[Any]:
+        try:
+            with sentences():
+                yield from handler(*values)
+        except gr.Error as error:
+            gr.Warning(str(error.message))
+            yield (*[gr.skip()] * (len(outputs) - 1), error_html(str(error.message)))
+
+    buttons = [run, stop]
+    private = {"api_visibility": "private"}
+    started = run.click(_show_stop, outputs=buttons, queue=False, show_progress="hidden", **private)
+    event = started.then(
+        guarded,
+        inputs,
+        outputs,
+        show_progress="minimal",
+        show_progress_on=status,
+        **QUEUE,
+        **private,
+    )
+    event.then(_show_run, outputs=buttons, queue=False, show_progress="hidden", **private)
+    stop.click(
+        _stopped,
+        outputs=[*buttons, status],
+        cancels=[event],
+        queue=False,
+        show_progress="hidden",
+        **private,
+    )
+
+def run_buttons(text: str) -> tuple[gr.Button, gr.Button]:
+    """The primary button of a tab and its Stop."""
+    run = gr.Button(text, variant="primary", size="lg")
+    stop = gr.Button("Stop", variant="stop", size="lg", visible=False)
+    return run, stop
+
+def _show_stop() -> tuple[Any, Any]:
+    return gr.update(visible=False), gr.update(visible=True)
+
+def _show_run() -> tuple[Any, Any]:
+    return gr.update(visible=True), gr.update(visible=False)
+
+def _stopped() -> tuple[Any, ...]:
+    return (*_show_run(), '<div class="status">Stopped; what was drawn so far stays.</div>')
+
+def pil(picture: np.ndarray) -> Image.Image:
+    """A picture (h, w, c) in [0, 1] as an 8-bit PIL image, for a picture component."""
+    return Image.fromarray(np.squeeze(imaging.to_uint8(picture)))
+
+@contextmanager
+def downloads() -> Iterator[Path]:
+    """A folder for files to download; Gradio copies them when they are yielded."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)

@@ -1,0 +1,619 @@
+"""Everything a visitor may hand in as a picture or a mask, good and bad."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from demo import imaging
+from demo.imaging import (
+    PictureError,
+    check_hole,
+    enlarge,
+    fit_square,
+    hole_from_editor,
+    hole_from_picture,
+    hole_overlay,
+    masked_preview,
+    open_picture,
+    preset_holes,
+    to_uint8,
+)
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+
+def scene(width=24, height=16):
+    """Red left half, blue right half."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[:, : width // 2], pixels[:, width // 2 :] = RED, BLUE
+    return Image.fromarray(pixels)
+
+
+def noise(height, width, channels=3, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
+
+
+def saved(tmp_path, picture, name, **options):
+    picture.save(tmp_path / name, **options)
+    return tmp_path / name
+
+
+def assert_close(pixel, expected, tolerance=0):
+    assert np.abs(np.subtract(pixel, expected, dtype=int)).max() <= tolerance, (pixel, expected)
+
+
+def assert_one_sentence(error):
+    message = str(error.value)
+    assert message[0].isupper() and message.endswith(".") and message.count(". ") == 0
+    assert "\n" not in message and len(message) < 120
+
+
+def refused(source, pattern):
+    with pytest.raises(PictureError, match=pattern) as error:
+        open_picture(source)
+    assert_one_sentence(error)
+
+
+# ---- open_picture: what is accepted
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.gif", "a.webp", "a.jpg"])
+def test_opens_every_allowed_format(tmp_path, name):
+    options = {"a.webp": {"lossless": True}, "a.jpg": {"subsampling": 0}}.get(name, {})
+    picture = open_picture(saved(tmp_path, scene(), name, **options))
+    assert picture.mode == "RGB" and picture.size == (24, 16)
+    tolerance = 3 if name == "a.jpg" else 0
+    assert_close(picture.getpixel((2, 2)), RED, tolerance)
+    assert_close(picture.getpixel((21, 13)), BLUE, tolerance)
+
+
+def test_path_may_be_text_and_the_ending_may_lie(tmp_path):
+    path = saved(tmp_path, scene(), "really-a-png.jpg", format="PNG")
+    assert open_picture(str(path)).getpixel((2, 2)) == RED
+
+
+@pytest.mark.parametrize(
+    ("orientation", "red_at", "blue_at"),
+    [
+        (1, (2, 8), (21, 8)),
+        (2, (21, 8), (2, 8)),
+        (3, (21, 8), (2, 8)),
+        (6, (8, 2), (8, 21)),
+        (8, (8, 21), (8, 2)),
+    ],
+)
+def test_exif_orientation_is_applied(tmp_path, orientation, red_at, blue_at):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(tmp_path, scene(), "turned.jpg", exif=exif, quality=95, subsampling=0)
+    picture = open_picture(path)
+    assert picture.size == ((16, 24) if orientation >= 5 else (24, 16))
+    assert_close(picture.getpixel(red_at), RED, 4)
+    assert_close(picture.getpixel(blue_at), BLUE, 4)
+
+
+def test_orientation_of_an_opened_picture_is_applied_too(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(saved(tmp_path, scene(), "turned.png", exif=exif)) as source:
+        assert open_picture(source).size == (16, 24)
+
+
+def test_no_metadata_survives(tmp_path):
+    exif = Image.Exif()
+    exif[0x010F], exif[0x8769] = "camera", {0x9003: "2020:01:01 00:00:00"}
+    picture = open_picture(saved(tmp_path, scene(), "private.jpg", exif=exif, comment="me"))
+    assert not picture.info and not dict(picture.getexif())
+    copy = io.BytesIO()
+    picture.save(copy, "JPEG")
+    assert b"camera" not in copy.getvalue() and b"Exif" not in copy.getvalue()
+
+
+def test_alpha_is_laid_over_white(tmp_path):
+    pixels = np.zeros((16, 16, 4), np.uint8)
+    pixels[:8] = (255, 0, 0, 128)
+    picture = open_picture(saved(tmp_path, Image.fromarray(pixels), "a.png"))
+    assert_close(picture.getpixel((3, 3)), (255, 127, 127), 1)
+    assert picture.getpixel((3, 12)) == WHITE  # transparent black
+
+
+def test_grey_with_alpha(tmp_path):
+    pixels = np.zeros((16, 16, 2), np.uint8)
+    pixels[:8] = (100, 255)
+    picture = open_picture(saved(tmp_path, Image.fromarray(pixels, "LA"), "la.png"))
+    assert picture.getpixel((3, 3)) == (100, 100, 100) and picture.getpixel((3, 12)) == WHITE
+
+
+@pytest.mark.parametrize("name", ["p.png", "p.gif"])
+def test_palette_with_transparency(tmp_path, name):
+    picture = Image.fromarray(np.repeat([[0], [1]], 8, axis=0).repeat(16, 1).astype(np.uint8))
+    picture.putpalette([*GREEN, *RED])
+    picture = open_picture(saved(tmp_path, picture, name, transparency=1))
+    assert picture.getpixel((3, 3)) == GREEN and picture.getpixel((3, 12)) == WHITE
+
+
+def test_palette_without_transparency(tmp_path):
+    path = saved(tmp_path, scene().quantize(4), "p.png")
+    assert open_picture(path).getpixel((21, 3)) == BLUE
+
+
+def test_rgb_with_a_transparent_colour(tmp_path):
+    path = saved(tmp_path, scene(), "key.png", transparency=BLUE)
+    assert open_picture(path).getpixel((21, 3)) == WHITE
+
+
+def test_cmyk_jpeg(tmp_path):
+    pixels = np.zeros((16, 16, 4), np.uint8)
+    pixels[:, :8], pixels[:, 8:] = (0, 255, 255, 0), (0, 0, 0, 255)  # red, black
+    path = saved(tmp_path, Image.fromarray(pixels, "CMYK"), "cmyk.jpg", quality=95)
+    picture = open_picture(path)
+    assert_close(picture.getpixel((2, 8)), RED, 6)
+    assert_close(picture.getpixel((13, 8)), (0, 0, 0), 6)
+
+
+def test_16_bit_grey_is_scaled_not_clipped(tmp_path):
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
+    path = saved(tmp_path, Image.fromarray(ramp), "deep.png")
+    with Image.open(path) as source:
+        assert source.mode == "I;16"
+    picture = np.asarray(open_picture(path))
+    assert np.array_equal(picture[..., 0].ravel(), np.arange(256))
+    assert np.array_equal(picture[..., 0], picture[..., 2])
+
+
+def test_32_bit_integer_mode_counts_as_16_bit():
+    ramp = np.array([[-5, 0, 257 * 100, 65535, 70000, 0, 0, 0]] * 8, np.int32)
+    picture = np.asarray(open_picture(Image.fromarray(ramp)))
+    assert picture[0, :5, 0].tolist() == [0, 0, 100, 255, 255]
+
+
+def test_float_mode():
+    picture = open_picture(Image.fromarray(np.full((8, 8), 0.5, np.float32)))
+    assert picture.getpixel((0, 0)) == (128, 128, 128)
+
+
+def test_1_bit(tmp_path):
+    path = saved(tmp_path, Image.fromarray(np.tri(16, dtype=bool)), "bw.png")
+    picture = open_picture(path)
+    assert picture.getpixel((0, 15)) == WHITE and picture.getpixel((15, 0)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("name", ["film.gif", "film.webp", "film.png"])
+def test_first_frame_of_an_animation(tmp_path, name):
+    first, second = Image.new("RGB", (16, 16), RED), Image.new("RGB", (16, 16), GREEN)
+    path = saved(tmp_path, first, name, save_all=True, append_images=[second, first], duration=50)
+    with Image.open(path) as source:
+        assert source.n_frames == 3
+    assert_close(open_picture(path).getpixel((8, 8)), RED, 2)
+
+
+def test_first_picture_of_a_multi_picture_jpeg(tmp_path):
+    first, second = Image.new("RGB", (16, 16), RED), Image.new("RGB", (16, 16), GREEN)
+    path = saved(tmp_path, first, "phone.jpg", format="MPO", save_all=True, append_images=[second])
+    assert_close(open_picture(path).getpixel((8, 8)), RED, 2)
+
+
+@pytest.mark.parametrize("shape", [(9, 8), (9, 8, 1), (9, 8, 3), (9, 8, 4)])
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.uint16, np.float32, np.float64])
+def test_arrays(shape, dtype):
+    full = {np.uint8: 255, np.uint16: 65535}.get(dtype, 1)
+    picture = open_picture(np.full(shape, full, dtype))
+    assert picture.mode == "RGB" and picture.size == (8, 9) and picture.getpixel((0, 0)) == WHITE
+
+
+def test_array_values_are_kept():
+    pixels = noise(8, 9)
+    assert np.array_equal(np.asarray(open_picture(pixels)), pixels)
+    assert np.array_equal(np.asarray(open_picture(pixels / 255)), pixels)
+    assert np.array_equal(np.asarray(open_picture(pixels.astype(np.uint16) * 257)), pixels)
+    grey = np.asarray(open_picture(pixels[..., :1]))
+    assert np.array_equal(grey, pixels[..., :1].repeat(3, 2))
+
+
+def test_array_alpha_is_laid_over_white():
+    pixels = np.zeros((8, 8, 4), np.float32)
+    assert open_picture(pixels).getpixel((0, 0)) == WHITE
+
+
+def test_source_is_not_changed():
+    pixels = noise(8, 8, 4)
+    before = pixels.copy()
+    open_picture(pixels)
+    source = Image.fromarray(pixels)
+    open_picture(source)
+    assert np.array_equal(pixels, before) and source.mode == "RGBA"
+
+
+# ---- open_picture: what is refused
+
+
+def test_nothing_is_refused():
+    refused(None, "choose a picture")
+
+
+@pytest.mark.parametrize("source", ["", "no/such/file.png", "nul\0byte.png", 7, {"path": "x"}, []])
+def test_what_is_no_file_is_refused(source):
+    refused(source, "cannot be read")
+
+
+def test_folder_and_text_and_empty_file_are_refused(tmp_path):
+    refused(tmp_path, "cannot be read")
+    (tmp_path / "text.png").write_text("I am no picture")
+    refused(tmp_path / "text.png", "cannot be read")
+    (tmp_path / "empty.png").touch()
+    refused(tmp_path / "empty.png", "cannot be read")
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.eps", "a.ppm", "a.ico", "a.tga", "a.pdf"])
+def test_other_formats_are_refused(tmp_path, name):
+    refused(saved(tmp_path, scene(32, 32), name), "cannot be read")
+
+
+def test_tiff_in_disguise_is_refused(tmp_path):
+    refused(saved(tmp_path, scene(), "a.png", format="TIFF"), "cannot be read")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.bmp", "a.gif"])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.7])
+def test_truncated_files_are_refused(tmp_path, name, share):
+    path = saved(tmp_path, Image.fromarray(noise(64, 64)), name)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    refused(path, "cannot be read")
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_an_ordinary_phones_photo_is_accepted(tmp_path):
+    path = saved(tmp_path, Image.new("1", (4000, 3000)), "photo.png")
+    assert open_picture(path).size == (4000, 3000)
+
+
+def test_pillows_hard_limit_counts_in_memory_too():
+    assert open_picture(np.zeros((3000, 4000), np.uint8)).size == (4000, 3000)
+    refused(np.zeros((4001, 4000), np.uint8), "too large")
+    refused(Image.new("L", (4001, 4000)), "too large")
+
+
+def test_limit_holds_for_files_that_gradio_opens(tmp_path):
+    assert Image.MAX_IMAGE_PIXELS == 8_000_000
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 64), (64, 7)])
+def test_too_small_is_refused(tmp_path, size):
+    refused(saved(tmp_path, Image.new("RGB", size), "tiny.png"), "too small")
+    refused(Image.new("RGB", size), "too small")
+    refused(np.zeros(size, np.uint8), "too small")
+
+
+def test_eight_pixels_are_enough():
+    assert open_picture(np.zeros((8, 8), np.uint8)).size == (8, 8)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros(64, np.uint8),
+        np.zeros((16, 16, 2), np.uint8),
+        np.zeros((3, 16, 16), np.uint8),
+        np.zeros((1, 16, 16, 3), np.uint8),
+        np.zeros((0, 16), np.uint8),
+        np.zeros((16, 16), np.int64),
+        np.zeros((16, 16), complex),
+        np.array([["a"] * 16] * 16),
+    ],
+)
+def test_arrays_of_another_kind_are_refused(array):
+    refused(array, "unknown shape or type")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 255.0, -1.0])
+def test_floats_out_of_range_are_refused(value):
+    pixels = np.full((16, 16, 3), 0.5, np.float32)
+    pixels[3, 3, 1] = value
+    refused(pixels, "between 0 and 1")
+
+
+def test_rounding_error_of_floats_is_forgiven():
+    pixels = np.full((8, 8, 3), 1 + 1e-6, np.float32)
+    assert open_picture(pixels).getpixel((0, 0)) == WHITE
+
+
+# ---- fit_square
+
+
+def test_picture_at_the_models_size_is_used_as_it_is():
+    pixels = noise(64, 64)
+    fitted = fit_square(Image.fromarray(pixels), 64)
+    assert fitted.dtype == np.float32
+    assert np.array_equal(fitted, pixels.astype(np.float32) / 255)
+    assert np.array_equal(to_uint8(fitted), pixels)
+
+
+def test_grey_channel_is_exact():
+    pixels = noise(28, 28, 1)
+    fitted = fit_square(open_picture(pixels), 28, channels=1)
+    assert fitted.shape == (28, 28, 1) and np.array_equal(to_uint8(fitted), pixels)
+
+
+def test_half_resolution_celeba_crop_is_bit_exact():
+    pixels = noise(109, 89)
+    assert np.array_equal(to_uint8(fit_square(Image.fromarray(pixels), 64)), pixels[28:92, 12:76])
+
+
+def test_full_resolution_celeba_crop():
+    pixels = noise(218, 178)
+    crop = fit_square(Image.fromarray(pixels), 128)
+    assert np.array_equal(to_uint8(crop), pixels[57:185, 25:153])
+    alone = Image.fromarray(pixels[57:185, 25:153]).resize((64, 64), Image.Resampling.LANCZOS)
+    assert np.array_equal(to_uint8(fit_square(Image.fromarray(pixels), 64)), np.asarray(alone))
+
+
+def test_landscape_is_cut_in_the_middle():
+    pixels = noise(64, 100)
+    assert np.array_equal(to_uint8(fit_square(Image.fromarray(pixels), 64)), pixels[:, 18:82])
+
+
+def test_portrait_is_cut_a_little_above_the_middle():
+    pixels = noise(100, 64)
+    assert np.array_equal(to_uint8(fit_square(Image.fromarray(pixels), 64)), pixels[13:77])
+
+
+def test_nearly_square_portrait_stays_inside():
+    pixels = noise(66, 64)
+    assert np.array_equal(to_uint8(fit_square(Image.fromarray(pixels), 64)), pixels[:64])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(8, 300), st.integers(8, 300), st.sampled_from([28, 32, 64]))
+def test_any_shape_fits(width, height, size):
+    fitted = fit_square(Image.new("RGB", (width, height), (51, 102, 153)), size)
+    assert fitted.shape == (size, size, 3) and fitted.dtype == np.float32
+    assert np.abs(fitted - [0.2, 0.4, 0.6]).max() < 1e-6  # no black border crept in
+
+
+def test_huge_reduction_averages():
+    checks = np.indices((512, 512)).sum(0) % 2 * 255
+    fitted = fit_square(open_picture(checks.astype(np.uint8)), 64)
+    assert np.abs(fitted[4:-4, 4:-4] - 0.5).max() < 0.02
+
+
+# ---- to_uint8, enlarge
+
+
+def test_to_uint8_rounds_and_clips():
+    values = np.array([-0.2, 0, 0.4 / 255, 0.6 / 255, 254.6 / 255, 1, 1.7])
+    assert to_uint8(values).tolist() == [0, 0, 0, 1, 255, 255, 255]
+    every = np.arange(256, dtype=np.uint8)
+    assert np.array_equal(to_uint8(every.astype(np.float32) / 255), every)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_enlarge_is_smooth_and_rgb(channels):
+    step = np.zeros((8, 8, channels), np.float32)
+    step[:, 4:] = 1
+    large = np.asarray(enlarge(step, 64))
+    assert large.shape == (64, 64, 3)
+    assert large[:, :8].max() < 20 and large[:, -8:].min() > 235
+    assert len(np.unique(large)) > 8  # a ramp, not a stair
+
+
+def test_enlarge_takes_uint8_unchanged():
+    pixels = noise(16, 16)
+    assert np.array_equal(np.asarray(enlarge(pixels, 16)), pixels)
+
+
+# ---- holes from the editor
+
+
+def layer(size=512, box=(0, 0, 0, 0), alpha=178):
+    """RGBA layer painted inside (left, top, right, bottom)."""
+    left, top, right, bottom = box
+    pixels = np.zeros((size, size, 4), np.uint8)
+    pixels[top:bottom, left:right] = (255, 51, 85, alpha)
+    return pixels
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        {},
+        {"background": None, "layers": [], "composite": None},
+        {"background": None, "layers": None},
+        {"layers": [None, layer()]},
+    ],
+)
+def test_nothing_drawn(value):
+    hole = hole_from_editor(value, 64)
+    assert hole.shape == (64, 64) and hole.dtype == bool and not hole.any()
+
+
+def test_transparent_white_is_not_paint():
+    pixels = np.full((512, 512, 4), 255, np.uint8)
+    pixels[..., 3] = 0
+    assert not hole_from_editor({"layers": [pixels]}, 64).any()
+
+
+@pytest.mark.parametrize("alpha", [1, 178, 255])
+@pytest.mark.parametrize("wrap", [np.asarray, Image.fromarray])
+def test_paint_of_any_opacity(alpha, wrap):
+    hole = hole_from_editor({"layers": [wrap(layer(box=(80, 160, 240, 320), alpha=alpha))]}, 64)
+    expected = np.zeros((64, 64), bool)
+    expected[20:40, 10:30] = True
+    assert np.array_equal(hole, expected)
+
+
+@pytest.mark.parametrize("side", [32, 64, 200, 768])
+def test_layers_of_any_size(side):
+    hole = hole_from_editor({"layers": [layer(side, (0, 0, side // 2, side))]}, 64)
+    assert np.array_equal(hole, preset_holes(64)["left half"])
+
+
+def test_layers_are_united_whatever_their_sizes():
+    layers = [layer(512, (0, 0, 256, 512)), None, layer(64, (32, 0, 64, 64)), layer(100)]
+    assert hole_from_editor({"layers": layers}, 64).all()
+
+
+@pytest.mark.parametrize(("painted", "counts"), [(2, True), (1, False)])
+def test_edge_pixel_counts_from_a_quarter_on(painted, counts):
+    """A block that ends `painted` eighths into the next model pixel."""
+    hole = hole_from_editor({"layers": [layer(box=(80, 80, 160 + painted, 160))]}, 64)
+    assert hole[10:20, 10:20].all() and hole[15, 20] == counts
+    assert hole.sum() == 100 + 10 * counts
+
+
+@pytest.mark.parametrize("offset", range(8))
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_thin_stroke_never_vanishes(offset, width):
+    hole = hole_from_editor({"layers": [layer(box=(80, 200 + offset, 400, 201 + offset))]}, 64)
+    columns = hole.any(axis=0)
+    assert columns[10:50].all() and columns.sum() == 40
+    assert hole.any(axis=1).sum() == 1
+
+
+def test_single_dot_never_vanishes():
+    hole = hole_from_editor({"layers": [layer(box=(300, 100, 301, 101))]}, 64)
+    assert np.argwhere(hole).tolist() == [[12, 37]]
+
+
+@pytest.mark.parametrize("bad", [np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64)), "x"])
+def test_layer_without_alpha_is_refused(bad):
+    with pytest.raises(PictureError) as error:
+        hole_from_editor({"layers": [bad]}, 64)
+    assert_one_sentence(error)
+
+
+# ---- holes from a picture
+
+
+def half_white(size):
+    pixels = np.zeros((size, size), np.uint8)
+    pixels[:, size // 2 :] = 255
+    return pixels
+
+
+@pytest.mark.parametrize("size", [64, 128, 256, 8])
+def test_white_is_to_be_filled(tmp_path, size):
+    path = saved(tmp_path, Image.fromarray(half_white(size)), "mask.png")
+    assert np.array_equal(hole_from_picture(path, 64), preset_holes(64)["right half"])
+
+
+def test_luminance_threshold():
+    pixels = np.full((64, 64), 127, np.uint8)
+    pixels[3, 5] = 128
+    assert np.argwhere(hole_from_picture(pixels, 64)).tolist() == [[3, 5]]
+
+
+def test_mask_is_resized_by_its_nearest_pixel():
+    pixels = np.zeros((192, 192), np.uint8)
+    pixels[1::3, 1::3] = 255  # the middle of each model pixel
+    assert hole_from_picture(pixels, 64).all()
+    assert not hole_from_picture(255 - pixels, 64).any()
+
+
+def test_transparent_part_of_a_mask_is_kept():
+    pixels = np.full((64, 64, 4), 255, np.uint8)
+    pixels[:, :32, 3] = 0
+    assert np.array_equal(hole_from_picture(pixels, 64), preset_holes(64)["right half"])
+
+
+def test_1_bit_mask_and_boolean_array():
+    expected = half_white(64) > 0
+    assert np.array_equal(hole_from_picture(Image.fromarray(expected), 64), expected)
+    assert np.array_equal(hole_from_picture(expected, 64), expected)
+
+
+def test_mask_of_another_shape_is_refused():
+    with pytest.raises(PictureError, match="80 x 64") as error:
+        hole_from_picture(Image.new("L", (80, 64)), 64)
+    assert_one_sentence(error)
+
+
+def test_broken_mask_is_refused(tmp_path):
+    (tmp_path / "mask.png").write_text("no")
+    with pytest.raises(PictureError, match="cannot be read"):
+        hole_from_picture(tmp_path / "mask.png", 64)
+    with pytest.raises(PictureError):
+        hole_from_picture(None, 64)
+
+
+def test_check_hole():
+    with pytest.raises(PictureError, match="Nothing is marked") as error:
+        check_hole(np.zeros((64, 64), bool))
+    assert_one_sentence(error)
+    check_hole(np.ones((64, 64), bool))
+    one = np.zeros((64, 64), bool)
+    one[0, 0] = True
+    check_hole(one)
+
+
+# ---- presets, overlay, preview
+
+
+def test_preset_names_and_order():
+    names = ["left half", "right half", "eyes", "mouth", "centre", "75 %"]
+    assert list(preset_holes(64)) == names
+
+
+@pytest.mark.parametrize("size", [28, 32, 64, 128])
+def test_presets_at_every_size(size):
+    holes = preset_holes(size)
+    for hole in holes.values():
+        assert hole.shape == (size, size) and hole.dtype == bool and 0 < hole.mean() < 1
+    assert holes["left half"].mean() == holes["right half"].mean() == 0.5
+    assert not (holes["left half"] & holes["right half"]).any()
+    assert holes["75 %"].mean() == 0.75 and not holes["75 %"][:, : size // 4].any()
+    assert holes["centre"].mean() == pytest.approx(0.25, abs=0.01)
+    for name in ("eyes", "mouth", "centre"):
+        assert np.array_equal(holes[name], holes[name][:, ::-1]), name
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "columns"), [("eyes", (23, 34), (13, 50)), ("mouth", (42, 54), (17, 46))]
+)
+def test_face_presets_lie_on_the_face(name, rows, columns):
+    where = np.argwhere(preset_holes(64)[name])
+    assert (where[:, 0].min(), where[:, 0].max()) == rows
+    assert (where[:, 1].min(), where[:, 1].max()) == columns
+    assert not preset_holes(64)[name][rows[0], columns[0]]  # rounded
+
+
+def test_overlay_colour_and_transparency():
+    hole = preset_holes(64)["mouth"]
+    overlay = hole_overlay(hole, 64, colour=(1, 2, 3), alpha=9)
+    assert overlay.dtype == np.uint8 and overlay.shape == (64, 64, 4)
+    assert (overlay[hole] == (1, 2, 3, 9)).all() and (overlay[~hole] == 0).all()
+    assert tuple(hole_overlay(hole, 512)[380, 256]) == (255, 51, 85, 178)
+
+
+@pytest.mark.parametrize("side", [64, 256, 500, 512])
+@pytest.mark.parametrize("name", list(preset_holes(64)))
+def test_overlay_comes_back_from_the_editor(name, side):
+    hole = preset_holes(64)[name]
+    value = {"background": None, "layers": [hole_overlay(hole, side)], "composite": None}
+    assert np.array_equal(hole_from_editor(value, 64), hole)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1), st.sampled_from([64, 512, 801]))
+def test_any_hole_comes_back_from_the_editor(seed, share, side):
+    hole = np.random.default_rng(seed).random((64, 64)) < share
+    assert np.array_equal(hole_from_editor({"layers": [hole_overlay(hole, side)]}, 64), hole)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_masked_preview_hides_the_hole_only(channels):
+    picture = (noise(64, 64, channels) / 255).astype(np.float32)
+    before, hole = picture.copy(), preset_holes(64)["75 %"]
+    preview = masked_preview(picture, hole)
+    assert preview.shape == picture.shape and preview.dtype == np.float32
+    assert np.array_equal(preview[~hole], picture[~hole])
+    assert np.array_equal(
+        preview, masked_preview(1 - picture, hole) * hole[..., None] + picture * ~hole[..., None]
+    )  # nothing of the picture shines through
+    assert len(np.unique(preview[hole])) == 2 and np.ptp(preview[hole]) < 0.15
+    assert np.array_equal(picture, before)

@@ -1,0 +1,139 @@
+"""The losses at their known minima."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sbcore.losses import denoising_error, denoising_loss, density_ratio_loss
+from sbcore.networks import Denoiser, PointDensityRatio
+from tests.conftest import TINY, tiny_denoiser
+from tests.oracles import isotropic
+
+
+class Silent(nn.Module):
+    """A trunk that adds nothing: the denoiser is its Wiener filter."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: Tensor, s: Tensor) -> Tensor:
+        return x.new_zeros(len(x), *self.shape)
+
+
+def gaussian_denoiser(dim: int, rank: int) -> Denoiser:
+    denoiser = Denoiser(Silent((dim,)), (dim,), rank, conditional=False)
+    start = torch.randn(dim, dim, generator=torch.Generator().manual_seed(0))
+    denoiser.linear.basis.copy_(torch.linalg.qr(start).Q[:rank])
+    denoiser.linear.eigenvalues.copy_(4.0 / torch.arange(1, rank + 1))
+    denoiser.linear.rest.fill_(0.05)
+    return denoiser
+
+
+@pytest.mark.parametrize("s", [0.02, 0.5, 10.0])
+@pytest.mark.parametrize("rank", [0, 3, 8])
+def test_denoising_loss_of_the_wiener_filter_on_gaussian_data_is_one(rank: int, s: float) -> None:
+    denoiser, n = gaussian_denoiser(8, rank), 40_000
+    generator = torch.Generator().manual_seed(1)
+    x0 = denoiser.linear.sample(torch.randn(n, 8, generator=generator), 0.0)
+    noise = torch.randn(n, 8, generator=generator)
+    loss = denoising_loss(denoiser, x0, torch.full((n,), s), noise)
+    assert loss.item() == pytest.approx(1, abs=0.02)
+
+
+def test_denoising_loss_weighs_each_picture_by_its_own_level_and_unwraps_data_parallel() -> None:
+    denoiser = gaussian_denoiser(8, 3)
+    x0, noise, s = torch.randn(2, 8), torch.randn(2, 8), torch.tensor([0.1, 5.0])
+    weight = denoiser.linear.rms_error(s) ** -2
+    expected = (weight * denoising_error(denoiser, x0, s, noise)).mean()
+    torch.testing.assert_close(denoising_loss(denoiser, x0, s, noise), expected)
+
+    class Wrapped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = denoiser
+
+        def forward(self, *arguments: Tensor) -> Tensor:
+            return self.module(*arguments)
+
+    torch.testing.assert_close(denoising_loss(Wrapped(), x0, s, noise), expected)
+
+
+def test_denoising_error_is_the_squared_error_of_the_denoiser_at_the_noisy_picture() -> None:
+    denoiser = tiny_denoiser()
+    x0, noise = torch.randn(2, *TINY.shape), torch.randn(2, *TINY.shape)
+    s = torch.tensor([0.2, 3.0])
+    v = x0 + s[:, None, None, None] * noise
+    expected = (denoiser(v, s) - x0).square().mean((1, 2, 3))
+    torch.testing.assert_close(denoising_error(denoiser, x0, s, noise), expected)
+
+
+def test_error_is_averaged_over_the_hole_only() -> None:
+    class Off(nn.Module):
+        """Wrong by 2 in the hole; wrong by 100 where it was told the pixels."""
+
+        def forward(self, v: Tensor, s: Tensor, known: Tensor, known_mask: Tensor) -> Tensor:
+            return known + torch.where(known_mask > 0, 100.0, 2.0)
+
+    x0, s, noise = torch.randn(3, 3, 4, 4), torch.ones(3), torch.randn(3, 3, 4, 4)
+    mask = torch.zeros(3, 1, 4, 4, dtype=torch.bool)
+    mask[0, :, :2] = True
+    mask[1, :, 3, 3] = True
+    torch.testing.assert_close(denoising_error(Off(), x0, s, noise, mask), torch.full((3,), 4.0))
+
+
+def test_error_of_a_picture_without_a_hole_is_zero_and_not_nan() -> None:
+    x0, full = torch.randn(2, *TINY.shape), torch.ones(2, 1, 16, 16, dtype=torch.bool)
+    error = denoising_error(tiny_denoiser(), x0, torch.ones(2), torch.randn_like(x0), full)
+    assert torch.equal(error, torch.zeros(2))
+
+
+def test_density_ratio_loss_is_logistic_regression() -> None:
+    smoothed, reference = torch.tensor([0.3, -1.0]), torch.tensor([2.0, 0.1])
+    expected = (
+        -torch.log(torch.sigmoid(smoothed)).mean() - torch.log(1 - torch.sigmoid(reference)).mean()
+    )
+    torch.testing.assert_close(density_ratio_loss(lambda x: x, smoothed, reference), expected)
+
+
+def test_constant_ratio_costs_twice_ln_2() -> None:
+    loss = density_ratio_loss(lambda x: 0 * x, torch.randn(5), torch.randn(5))
+    assert loss.item() == pytest.approx(2 * math.log(2))
+
+
+@pytest.mark.parametrize("logit", [1e4, -1e4, 1e30])
+def test_huge_logits_do_not_overflow(logit: float) -> None:
+    x = torch.full((4,), logit, requires_grad=True)
+    loss = density_ratio_loss(lambda y: y, x, x)
+    loss.backward()
+    assert loss.isfinite() and x.grad.isfinite().all()
+    assert loss.item() == pytest.approx(abs(logit), rel=1e-3)
+
+
+def test_density_ratio_of_a_gaussian_is_learned_in_the_plane() -> None:
+    """G4: r*(x) = (d/2) ln(tau / v) - |x|^2 (1/v - 1/tau) / 2 with v = c + sigma^2."""
+    c, sigma, tau = 0.25, 1.0, 4.0
+    v = c + sigma**2
+    torch.manual_seed(0)
+    network = PointDensityRatio(32)
+    optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
+    generator = torch.Generator().manual_seed(0)
+    for step in range(500):
+        optimizer.param_groups[0]["lr"] = 5e-3 * (1 - step / 500)
+        z = torch.randn(2, 512, 2, generator=generator)
+        loss = density_ratio_loss(network, math.sqrt(v) * z[0], math.sqrt(tau) * z[1])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    x = math.sqrt(v) * torch.randn(2000, 2, generator=generator)
+    optimum = math.log(tau / v) - x.square().sum(1) * (1 / v - 1 / tau) / 2
+    torch.testing.assert_close(
+        optimum.double(), isotropic(2, c).log_ratio(x.double(), sigma, tau), rtol=1e-5, atol=1e-5
+    )
+    with torch.no_grad():
+        error = (network(x) - optimum).square().mean().sqrt().item()
+    assert error < 0.15 < optimum.std().item() / 3

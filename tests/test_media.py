@@ -1,0 +1,354 @@
+"""Files and film strips, read back and looked at."""
+
+import errno
+import io
+import json
+import logging
+from pathlib import Path
+
+import imageio.v2 as imageio
+import numpy as np
+import pytest
+from PIL import Image, ImageChops
+
+from demo import media
+from demo.imaging import to_uint8
+from demo.media import (
+    MediaError,
+    animation,
+    film_strip,
+    normalise_contrast,
+    png_bytes,
+    save_png,
+)
+
+RECIPE = {"model": "celeba64", "seed": 17, "nfe": 20, "title": "Brücke \u03c3"}
+
+
+def plain(value, channels=3, side=16):
+    return np.full((side, side, channels), value, np.float32)
+
+
+def ramp(count):
+    """Frames from black to white."""
+    return [plain(k / max(1, count - 1)) for k in range(count)]
+
+
+def noise(shape=(64, 64, 3), scale=1.0, seed=0):
+    return (scale * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
+
+
+def read_film(path):
+    with imageio.get_reader(path) as reader:
+        return [np.asarray(frame) for frame in reader], reader.get_meta_data()
+
+
+def levels(frames):
+    """Mean of each frame on a scale of 0 to 1."""
+    return [frame.mean() / 255 for frame in frames]
+
+
+# ---- save_png
+
+
+def test_png_is_lossless_and_carries_its_recipe(tmp_path):
+    picture = np.random.default_rng(0).random((64, 64, 3)).astype(np.float32)
+    path = save_png(picture, tmp_path, "face", RECIPE)
+    assert path == tmp_path / "face.png"
+    with Image.open(path) as image:
+        assert image.format == "PNG" and image.mode == "RGB"
+        assert np.array_equal(np.asarray(image), to_uint8(picture))
+        assert list(image.text) == ["recipe"] and json.loads(image.text["recipe"]) == RECIPE
+
+
+def test_png_of_a_grey_frame_and_of_a_strip(tmp_path):
+    with Image.open(save_png(plain(0.5, channels=1), tmp_path, "grey", {})) as image:
+        assert image.mode == "L" and image.getpixel((3, 3)) == 128
+    strip = film_strip(ramp(3), "abc")
+    with Image.open(save_png(strip, str(tmp_path), "strip", RECIPE)) as image:
+        assert ImageChops.difference(image, strip).getbbox() is None
+        assert json.loads(image.text["recipe"])["seed"] == 17
+
+
+def test_png_bytes_are_the_file(tmp_path):
+    content = png_bytes(plain(0.5), RECIPE)
+    assert content == save_png(plain(0.5), tmp_path, "face", RECIPE).read_bytes()
+    with Image.open(io.BytesIO(png_bytes(plain(0.5)))) as image:
+        assert image.getpixel((3, 3)) == (128, 128, 128) and not image.text
+
+
+def test_png_folder_is_made_and_dots_in_the_name_are_kept(tmp_path):
+    path = save_png(plain(0), tmp_path / "new" / "folder", "variance-0.4", {})
+    assert path.name == "variance-0.4.png" and path.exists()
+
+
+# ---- animation
+
+
+def test_mp4_frames_and_size(tmp_path):
+    path = animation(ramp(9), tmp_path, "film")
+    assert path == tmp_path / "film.mp4"
+    frames, meta = read_film(path)
+    assert len(frames) == 9 + 8 and frames[0].shape == (256, 256, 3)
+    assert meta["fps"] == 12 and meta["codec"] == "h264" and meta["pix_fmt"].startswith("yuv420p")
+    assert levels(frames) == pytest.approx([k / 8 for k in range(9)] + [1] * 8, abs=0.02)
+
+
+def test_mp4_starts_with_its_index(tmp_path):
+    content = animation(ramp(3), tmp_path, "film").read_bytes()
+    assert 0 < content.index(b"moov") < content.index(b"mdat")
+
+
+def test_mp4_keeps_colours_and_names_them(tmp_path):
+    colours = [(0.8, 0.2, 0.2), (0.2, 0.7, 0.3), (0.2, 0.3, 0.9), (0.85, 0.65, 0.5)]
+    frames = [np.ones((16, 16, 3), np.float32) * np.float32(colour) for colour in colours]
+    path = animation(frames, tmp_path, "film", hold=0, side=64)
+    for frame, colour in zip(read_film(path)[0], colours, strict=True):
+        assert frame.mean((0, 1)) / 255 == pytest.approx(colour, abs=0.02)
+    assert "bt709" in read_film(path)[1]["pix_fmt"]
+
+
+def test_boomerang_comes_back_and_holds_both_ends(tmp_path):
+    path = animation(ramp(5), tmp_path, "film", hold=2, boomerang=True, side=32)
+    way = [0, 0.25, 0.5, 0.75, 1, 1, 1, 0.75, 0.5, 0.25, 0, 0, 0]
+    assert levels(read_film(path)[0]) == pytest.approx(way, abs=0.03)
+
+
+@pytest.mark.parametrize(("side", "expected"), [(33, 34), (50, 50), (101, 102)])
+def test_sides_are_even_and_otherwise_free(tmp_path, caplog, side, expected):
+    frames, _ = read_film(animation(ramp(2), tmp_path, "film", hold=0, side=side))
+    assert len(frames) == 2 and frames[0].shape == (expected, expected, 3)
+    assert not caplog.records  # imageio warns when it resizes by itself
+
+
+def test_grey_frames_speed_and_one_frame(tmp_path):
+    frames, meta = read_film(animation([plain(0.5, 1)], tmp_path, "film", fps=25, hold=0, side=32))
+    assert len(frames) == 1 and meta["fps"] == 25
+    assert np.abs(frames[0].astype(int) - 128).max() <= 3
+    batch = np.zeros((3, 16, 16, 3), np.float32)  # an array of frames is a sequence too
+    assert len(read_film(animation(batch, tmp_path, "batch", hold=1, side=32))[0]) == 4
+
+
+def test_frames_outside_the_range_are_clipped(tmp_path):
+    frames, _ = read_film(animation([plain(-3), plain(5)], tmp_path, "film", hold=0, side=32))
+    assert levels(frames) == pytest.approx([0, 1], abs=0.02)
+
+
+def test_no_frames(tmp_path):
+    with pytest.raises(ValueError, match="at least one frame"):
+        animation([], tmp_path, "film")
+
+
+def assert_webp(path, count):
+    with Image.open(path) as film:
+        assert film.format == "WEBP" and film.n_frames == count and film.size == (32, 32)
+        assert film.info["loop"] == 0
+        shades = []
+        for index in range(count):
+            film.seek(index)
+            shades.append(np.asarray(film.convert("L")).mean() / 255)
+            assert film.info["duration"] == 100
+    return shades
+
+
+def test_webp_when_ffmpeg_is_missing(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/no/such/ffmpeg")
+    with caplog.at_level(logging.WARNING):
+        path = animation(ramp(3), tmp_path, "film", fps=10, hold=0, side=32)
+    assert path.name == "film.webp" and [p.name for p in tmp_path.iterdir()] == ["film.webp"]
+    assert assert_webp(path, 3) == pytest.approx([0, 0.5, 1], abs=0.02)
+    assert "WebP" in caplog.text
+
+
+def test_webp_when_ffmpeg_has_no_h264(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("no encoder")
+
+    monkeypatch.setattr(media.imageio, "get_writer", fail)
+    assert animation(ramp(2), tmp_path, "film", fps=10, side=32).name == "film.webp"
+
+
+def test_webp_when_ffmpeg_loses_frames_silently(tmp_path, monkeypatch):
+    monkeypatch.setattr(media.imageio_ffmpeg, "count_frames_and_secs", lambda _: (1, 0.1))
+    path = animation(ramp(2), tmp_path, "film", fps=10, hold=0, side=32)
+    assert [p.name for p in tmp_path.iterdir()] == ["film.webp"] == [path.name]
+
+
+# ---- disk errors
+
+
+def assert_one_sentence(error, reason):
+    message = str(error.value)
+    assert reason in message and message.endswith(".") and "\n" not in message
+
+
+def test_disk_full_for_real(tmp_path):
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    for ending in ("png", "mp4", "webp"):
+        (tmp_path / f"x.{ending}").symlink_to("/dev/full")
+    with pytest.raises(MediaError) as error:
+        save_png(plain(0), tmp_path, "x", {})
+    assert_one_sentence(error, "x.png could not be saved: No space left on device")
+    with pytest.raises(MediaError) as error:
+        animation(ramp(2), tmp_path, "x", side=32)
+    assert_one_sentence(error, "x.webp could not be saved: No space left on device")
+    assert not list(tmp_path.iterdir())
+
+
+def test_disk_full_leaves_no_half_file(tmp_path, monkeypatch):
+    def fill_up(path, content):
+        with path.open("wb") as file:
+            file.write(content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fill_up)
+    with pytest.raises(MediaError, match="No space left"):
+        save_png(plain(0), tmp_path, "face", {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(MediaError) as error:
+        save_png(plain(0), tmp_path / "file", "face", {})
+    assert_one_sentence(error, "face.png could not be saved")
+    with pytest.raises(MediaError):
+        animation(ramp(2), tmp_path / "file", "film", side=32)
+
+
+# ---- film_strip
+
+TITLES = [("stage 1: point mass to q_\u03c3", 12), ("stage 2: to the picture", 12)]
+
+
+def tile_centres(strip, count, columns, head, tile=96):
+    """Colour at the middle of each tile, from the documented layout of the strip."""
+    row_height, step = head + tile + tile // 3, tile + media.GAP
+    spots = [divmod(index, columns) for index in range(count)]
+    return [
+        strip.getpixel(
+            (
+                media.MARGIN + column * step + tile // 2,
+                media.MARGIN + row * row_height + head + tile // 2,
+            )
+        )[0]
+        for row, column in spots
+    ]
+
+
+def rows_with(strip, colour):
+    """(top, left, right) of each bar: the runs of at least 90 pixels of exactly this colour."""
+    exact = (np.asarray(strip) == colour).all(-1)
+    bars = []
+    for top in range(1, len(exact)):
+        if exact[top].sum() > 90 and exact[top - 1].sum() < 90:
+            columns = np.flatnonzero(exact[top + 1])  # below the rounded corners
+            bars.append((top, int(columns[0]), int(columns[-1])))
+    return bars
+
+
+def test_strip_shows_every_frame_in_order():
+    strip = film_strip(ramp(24), [str(k) for k in range(24)])
+    assert strip.mode == "RGB" and strip.width == 2 * media.MARGIN + 12 * 96 + 11 * media.GAP
+    shown = tile_centres(strip, 24, 12, head=0)
+    assert shown == [round(k / 23 * 255) for k in range(24)]
+    assert strip.getpixel((0, 0)) == media.PAPER
+
+
+def test_strip_is_as_narrow_as_its_frames_and_as_high_as_its_rows():
+    one_row = film_strip(ramp(3), "abc")
+    assert one_row.width == 2 * media.MARGIN + 3 * 96 + 2 * media.GAP
+    two_rows = film_strip(ramp(4), "abcd", columns=3)
+    assert two_rows.width == one_row.width and two_rows.height == one_row.height + 96 + 32
+    assert film_strip(ramp(2), "ab", tile=64).width == 2 * media.MARGIN + 2 * 64 + media.GAP
+
+
+def test_labels_stand_under_their_tiles():
+    labelled = film_strip(ramp(3), ["", "t = 0.5", ""])
+    changed = ImageChops.difference(labelled, film_strip(ramp(3), ["", "", ""])).getbbox()
+    left, top, right, bottom = changed
+    assert top >= media.MARGIN + 96 and bottom <= labelled.height - media.MARGIN
+    assert (left + right) / 2 == pytest.approx(labelled.width / 2, abs=2)
+
+
+def test_groups_are_bars_above_their_frames():
+    strip = film_strip(ramp(24), [""] * 24, TITLES)
+    first, second = (rows_with(strip, colour) for colour in media.GROUP_COLOURS[:2])
+    head = media.BAR + 96 // 5
+    full = (media.MARGIN, strip.width - media.MARGIN - 1)
+    assert [bar[1:] for bar in first + second] == [full, full]
+    assert first[0][0] < media.MARGIN + head < second[0][0]
+    assert tile_centres(strip, 24, 12, head) == [round(k / 23 * 255) for k in range(24)]
+
+
+def test_groups_wrap_with_their_frames():
+    strip = film_strip(ramp(10), [""] * 10, [("a", 5), ("b", 4)], columns=4)
+    left, step = media.MARGIN, 96 + media.GAP
+    spans = [[bar[1:] for bar in rows_with(strip, c)] for c in media.GROUP_COLOURS[:2]]
+    assert spans[0] == [(left, left + 3 * step + 95), (left, left + 95)]
+    assert spans[1] == [(left + step, left + 3 * step + 95), (left, left + 95)]
+
+
+def test_title_is_written_once_a_bar_and_stays_above_it():
+    bare = film_strip(ramp(4), [""] * 4, [("", 4)])
+    titled = film_strip(ramp(4), [""] * 4, [("the stage", 4)])
+    _, top, _, bottom = ImageChops.difference(bare, titled).getbbox()
+    assert media.MARGIN <= top and bottom <= media.MARGIN + 96 // 5
+
+
+def test_long_texts_are_cut_to_their_place():
+    strip = film_strip(ramp(2), ["a label much wider than its tile", ""], [("w" * 60, 1), ("", 1)])
+    bare = film_strip(ramp(2), ["", ""], [("", 1), ("", 1)])
+    _, _, right, _ = ImageChops.difference(strip, bare).getbbox()
+    assert right <= media.MARGIN + 96 + 1
+
+
+@pytest.mark.parametrize(
+    ("exotic", "spelled"),
+    [("q_\u03c3", "q_sigma"), ("\u03c4 \u2192 0", "tau to 0"), ("1\u20132", "1-2")],
+)
+def test_what_the_font_lacks_is_spelled_out(exotic, spelled):
+    drawn, wanted = film_strip(ramp(2), [exotic, ""]), film_strip(ramp(2), [spelled, ""])
+    assert ImageChops.difference(drawn, wanted).getbbox() is None
+
+
+@pytest.mark.parametrize(
+    ("count", "labels", "groups"),
+    [(0, [], []), (2, ["a"], []), (2, ["a", "b", "c"], []), (2, ["a", "b"], [("x", 3)])],
+)
+def test_strip_that_does_not_add_up(count, labels, groups):
+    with pytest.raises(ValueError, match="film strip"):
+        film_strip(ramp(count), labels, groups)
+
+
+def test_strip_of_grey_and_noisy_frames():
+    strip = film_strip([plain(0.2, 1), noise(), 5 * noise()], "abc")
+    assert tile_centres(strip, 1, 3, head=0) == [51]
+
+
+# ---- normalise_contrast
+
+
+def test_noise_is_shrunk_into_view():
+    frame = 0.5 + noise(scale=3.0)
+    shown = normalise_contrast(frame)
+    assert shown.dtype == np.float32 and shown.shape == frame.shape
+    assert shown.min() == 0 and shown.max() == 1  # the tails beyond two deviations
+    assert 0.2 < shown.std() < 0.25 and shown.mean() == pytest.approx(0.5, abs=0.02)
+    inside = (shown > 0) & (shown < 1)
+    expected = frame.mean() + (frame - frame.mean()) * 0.25 / frame.std()
+    assert shown[inside] == pytest.approx(expected[inside], abs=1e-5)
+
+
+def test_clean_picture_is_left_alone():
+    frame = np.clip(0.5 + noise(scale=0.15), 0, 1)
+    assert np.array_equal(normalise_contrast(frame), frame)
+    assert np.array_equal(normalise_contrast(plain(0.3)), plain(0.3))
+
+
+def test_source_frame_is_not_changed():
+    frame = noise(scale=2.0)
+    before = frame.copy()
+    normalise_contrast(frame)
+    assert np.array_equal(frame, before)
