@@ -53,6 +53,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         sub.add_argument("--decay", type=float, default=0.3, help="part of the run with falling lr")
         sub.add_argument("--noise-mean", type=float, default=-1.6, help="mean of ln s")
         sub.add_argument("--noise-std", type=float, default=1.4, help="std of ln s")
+        sub.add_argument("--dataset", help="name of the data set, for the model card")
+        sub.add_argument("--license", help="terms of the weights, for the model card")
         sub.add_argument("--compile", action="store_true", help="use torch.compile")
     return parser.parse_args(arguments)
 
@@ -74,8 +76,14 @@ def make_trainer(options: argparse.Namespace) -> training.Trainer:
         denoiser, config = checkpoints.load_denoiser(checkpoints.locate(options.out))
         c, size, _ = denoiser.shape
         pictures, held_out = load_pictures(options, size, c)
-        # The paper's code: Adam at 1e-5 with weight decay 1; the decay keeps the ratio bounded.
-        plan = training.Plan(**plan_options, learning_rate=options.lr or 1e-4, weight_decay=1.0)
+        # As the paper's code: the large weight decay keeps the log ratio bounded.
+        plan = training.Plan(
+            **plan_options,
+            learning_rate=1e-4 if options.lr is None else options.lr,
+            beta1=0.5,
+            weight_decay=1.0,
+            flip=config.get("training", {}).get("flip", True),
+        )
         bridge = {"sigma": config["sigma"], "tau": config["tau"]}
         return training.ratio_trainer(
             pictures,
@@ -96,14 +104,24 @@ def make_trainer(options: argparse.Namespace) -> training.Trainer:
     pictures, held_out = load_pictures(options, network.image_size, network.image_channels)
     plan = training.Plan(
         **plan_options,
-        learning_rate=options.lr or 5e-4,
+        learning_rate=5e-4 if options.lr is None else options.lr,
         ema=options.ema,
         decay=options.decay,
         noise_mean=options.noise_mean,
         noise_std=options.noise_std,
     )
+    facts = {"data": {"name": options.dataset or Path(options.data).name}}
+    if options.license:
+        facts["data"]["license"] = options.license
     return training.score_trainer(
-        pictures, held_out, preset, plan, options.out, compile=options.compile, **common
+        pictures,
+        held_out,
+        preset,
+        plan,
+        options.out,
+        compile=options.compile,
+        facts=facts,
+        **common,
     )
 
 
@@ -155,7 +173,9 @@ def main() -> int:
     try:
         run(make_trainer(options))
     except KeyboardInterrupt:
-        print(f"\nStopped. {options.out} is usable; --resume continues.", file=sys.stderr)
+        usable = (options.out / "config.json").exists()
+        hint = f" {options.out} is usable; --resume continues." if usable else ""
+        print(f"\nStopped.{hint}", file=sys.stderr)
         return 130
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)

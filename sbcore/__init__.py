@@ -1,9 +1,18 @@
 """Generative learning by Schrödinger bridges: the engine under the studio."""
 
-from sbcore.bridge import Bridge
+from sbcore.bridge import Bridge, DivergedError
 from sbcore.checkpoints import CheckpointError
-from sbcore.sampler import Evaluations, PaperMode, Step
+from sbcore.sampler import Evaluations, PaperMode, Step, frame_indices
 from sbcore.solvers import SOLVERS
 
-__all__ = ["SOLVERS", "Bridge", "CheckpointError", "Evaluations", "PaperMode", "Step"]
+__all__ = [
+    "SOLVERS",
+    "Bridge",
+    "CheckpointError",
+    "DivergedError",
+    "Evaluations",
+    "PaperMode",
+    "Step",
+    "frame_indices",
+]
 __version__ = "0.1.0"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +30,23 @@ from sbcore.sampler import (
     algorithm2,
     closed_form_stage1,
     follow,
+    frame_indices,
     reverse_steps,
 )
 from sbcore.solvers import SOLVERS, Solver, karras_grid, two_stage_grid
 
 S_MAX = 40.0  # noise level that stands for infinity; EDM's 80, halved as our data std is
 S_END = 0.01  # last noise level before 0; 8-bit pictures hold nothing below
+LEAST_VARIANCE = 1e-6  # of added noise: a quarter of a step of 8 bits
 BATCH = 16  # pictures of one network call; bounds memory
 STARTS = ("closed form", "network", "noise")
 MODES = ("fast", "paper")
 METHODS = ("conditional", "algorithm2")
 OnStep = Callable[[Step], Any]
+
+
+class DivergedError(ValueError):
+    """A run of paper mode that left the finite numbers."""
 
 
 class Bridge:
@@ -95,6 +102,12 @@ class Bridge:
         folder = checkpoints.locate(name_or_path, revision)
         denoiser, config = checkpoints.load_denoiser(folder)
         ratio = checkpoints.load_density_ratio(folder)
+        if ratio is not None:
+            fits = all(ratio[1].get(name) == config[name] for name in ("sigma", "tau"))
+            if not fits or tuple(ratio[1]["network"]["shape"]) != denoiser.shape:
+                raise checkpoints.CheckpointError(
+                    f"The density ratio of {folder} belongs to another model."
+                )
         return cls(
             denoiser,
             float(config["sigma"]),
@@ -114,6 +127,15 @@ class Bridge:
     def device_name(self) -> str:
         """Name of the device for people, e.g. "2 CPU cores"."""
         return device_name(self.device)
+
+    def gaussian(self, n: int, seed: int = 0) -> Tensor:
+        """Pictures of the closed-form part alone, N(mean, Sigma), (n, c, h, w); a baseline."""
+        draw = PictureNoise(_seeds(n, seed), self.shape, self.device).draw()
+        return (self._denoiser.linear.sample(draw, 0.0) + self._denoiser.mean).clamp(0, 1)
+
+    def components(self, n: int) -> Tensor:
+        """The leading ``n`` principal components of the training set, (n, c h w)."""
+        return self._denoiser.linear.basis[:n]
 
     @property
     def has_density_ratio(self) -> bool:
@@ -145,30 +167,36 @@ class Bridge:
         Args:
             n: Number of pictures, >= 1.
             seed: Seed of the first picture, >= 0.
-            steps: Network evaluations of fast mode.
+            steps: Network evaluations; in paper mode the Euler-Maruyama steps of each stage.
             solver: Name in `SOLVERS`, fast mode only.
             mode: "fast", or "paper" for Algorithm 1.
             start: Stage 1 of fast mode. "closed form": q_sigma as the Gaussian N(mean, Sigma +
                 sigma^2 I), no evaluations; "network": solver steps from the point mass; "noise":
                 none, stage 2 starts from N(mean, sigma^2 I) (Fig. 5's control).
-            paper: Settings of paper mode.
+            paper: Settings of paper mode; ``steps`` overrides n1 and n2.
 
         Yields:
             A `Step` after each update.
 
         Raises:
             ValueError: If an argument is out of range.
+            DivergedError: If paper mode leaves the finite numbers.
         """
         seeds = _seeds(n, seed)
         noise = PictureNoise(seeds, self.shape, self.device)
         if mode == "paper":
-            return self._shown(self._algorithm1(noise, n, paper or PaperMode()))
+            settings = paper or PaperMode()
+            if steps is not None:
+                count = _count("steps", steps, settings.n1)
+                settings = replace(settings, n1=count, n2=count)
+            return self._shown(self._algorithm1(noise, len(seeds), settings))
         _one_of("mode", mode, MODES)
         _one_of("start", start, STARTS)
-        chosen, steps = _solver(solver, "dpmpp_2m"), _count("steps", steps, 10)
+        chosen = _solver(solver, "dpmpp_2m")
+        steps = _count("steps", steps, 10, least=2 if start == "network" else 1)
         linear, draw = self._denoiser.linear, noise.draw()
         if start == "network":
-            grid = two_stage_grid(max(steps, 2), S_MAX, self.sigma, S_END)
+            grid = two_stage_grid(steps, S_MAX, self.sigma, S_END)
             v = linear.sample(draw, S_MAX)
         else:
             grid = karras_grid(steps, self.sigma, S_END)
@@ -190,6 +218,11 @@ class Bridge:
             step = None
             for step in algorithm1_stage1(self._denoise, self._ratio, x, noise, settings, **bridge):
                 yield step
+            if not bool(step.x.isfinite().all()):
+                raise DivergedError(
+                    "stage 1 of Algorithm 1 diverged, as its density ratio is unbounded; "
+                    "take PaperMode(clip=3), self_normalised=True or drift='exact'"
+                )
             second = algorithm1_stage2(
                 self._denoise,
                 step.x,
@@ -212,7 +245,8 @@ class Bridge:
         """States of one particle from 0 to a picture, (frames, c, h, w), not clamped."""
         states = []
         for step in self.evolve_steps(frames, seed, **options):
-            states.append(step.x[0])
+            if step.index in frame_indices(step.total, frames):
+                states.append(step.x[0])
             if on_step is not None:
                 on_step(step)
         return torch.stack(states)
@@ -235,11 +269,12 @@ class Bridge:
             frames: States in all, the start included, >= 4; half of them in each stage.
             seed: Seed of the particle, >= 0.
             solver: Name in `SOLVERS`, fast mode only.
-            mode: "fast", or "paper": Algorithm 1, of which ``frames`` states are shown.
+            mode: "fast", or "paper" for Algorithm 1.
             paper: Settings of paper mode.
 
         Yields:
-            ``frames`` steps, the first of them the start (index 0).
+            The start (index 0) and a `Step` after each update. In fast mode these are the
+            frames; of the many steps of paper mode, `frame_indices` are.
 
         Raises:
             ValueError: If an argument is out of range.
@@ -251,18 +286,17 @@ class Bridge:
             settings = paper or PaperMode()
             run = self._algorithm1(noise, 1, settings)
             total = settings.n1 + settings.n2
-            wanted = {round(total * k / (frames - 1)) for k in range(1, frames)}
-            chosen_steps = (step for step in run if step.index in wanted)
+            if frames > total + 1:
+                raise ValueError(f"frames must be at most {total + 1}, got {frames}")
         else:
             _one_of("mode", mode, MODES)
             total = frames - 1
             run = self._two_stages(noise, frames, _solver(solver, "dpmpp_2m"))
-            chosen_steps = run
         first = Step(1, 0, total, 0.0, math.inf, zero, zero, Evaluations())
 
         def steps() -> Iterator[Step]:
             yield first
-            yield from chosen_steps
+            yield from run
 
         return self._shown(steps())
 
@@ -323,7 +357,7 @@ class Bridge:
             a: First picture, (c, h, w) in [0, 1].
             b: Second picture, likewise.
             frames: Number of pictures, both ends included, >= 2.
-            variance: Variance of the noise, in (0, sigma^2]; 0.4 in the paper.
+            variance: Variance of the noise, in [1e-6, sigma^2]; 0.4 in the paper.
             seed: Seed of the noise.
             steps: Network evaluations.
             solver: Name in `SOLVERS`, fast mode only.
@@ -340,7 +374,7 @@ class Bridge:
         c = torch.linspace(0, 1, frames, device=self.device).view(-1, 1, 1, 1)
         noise = PictureNoise([_seeds(1, seed)[0]] * frames, self.shape, self.device)
         start = (1 - c) * a + c * b + self._deviation(variance) * noise.draw()
-        return self._edit(start, variance, noise, steps, solver or "dpmpp_2m", mode)
+        return self._edit(start, variance, noise, steps, _solver(solver, "dpmpp_2m"), mode)
 
     def denoise(
         self,
@@ -373,7 +407,7 @@ class Bridge:
 
         Args:
             image: Picture, (c, h, w) in [0, 1].
-            variance: Variance of the added noise, in (0, sigma^2].
+            variance: Variance of the added noise, in [1e-6, sigma^2].
             n: Number of restorations, >= 1.
             seed: Seed of the noise; restoration i takes its steps with seed + i.
             steps: Network evaluations.
@@ -387,10 +421,11 @@ class Bridge:
             ValueError: If an argument is out of range.
         """
         start = self.perturb(image, variance, seed) - self._denoiser.mean
-        noise = PictureNoise(_seeds(n, seed), self.shape, self.device)
+        seeds = _seeds(n, seed)
+        noise = PictureNoise(seeds, self.shape, self.device)
         noise.draw()  # that of the perturbation
-        start = start.expand(n, *self.shape)
-        return self._edit(start, variance, noise, steps, solver or "dpmpp_2m_sde", mode)
+        start = start.expand(len(seeds), *self.shape)
+        return self._edit(start, variance, noise, steps, _solver(solver, "dpmpp_2m_sde"), mode)
 
     def perturb(self, image: Tensor, variance: float, seed: int = 0) -> Tensor:
         """``image + sqrt(variance) n``, (c, h, w), not clamped."""
@@ -404,7 +439,7 @@ class Bridge:
         variance: float,
         noise: PictureNoise,
         steps: int | None,
-        solver: str,
+        solver: Solver,
         mode: str,
     ) -> Iterator[Step]:
         """Stage 2 from a noisy picture at noise level sqrt(variance)."""
@@ -419,9 +454,7 @@ class Bridge:
             return self._shown(run)
         _one_of("mode", mode, MODES)
         grid = karras_grid(_count("steps", steps, 20), s, min(S_END, s / 2))
-        return self._shown(
-            self._reverse(self._denoise, start, grid, _solver(solver, solver), noise)
-        )
+        return self._shown(self._reverse(self._denoise, start, grid, solver, noise))
 
     def inpaint(
         self,
@@ -437,10 +470,9 @@ class Bridge:
 
         Known pixels equal those of ``image`` bit for bit.
         """
-        image = torch.as_tensor(image)
         filled = _drain(self.inpaint_steps(image, known_mask, n, seed, **options), on_step)
         keep = self._mask(known_mask)[0].to(filled.device) > 0
-        return torch.where(keep, image.to(filled), filled)
+        return torch.where(keep, torch.as_tensor(image).to(filled), filled)
 
     def inpaint_steps(
         self,
@@ -477,8 +509,9 @@ class Bridge:
         known, mask = self._picture("image", image), self._mask(known_mask)
         if bool((mask > 0).all()):
             raise ValueError("nothing is to be filled: every pixel is marked as known")
-        noise = PictureNoise(_seeds(n, seed), self.shape, self.device)
-        known, mask = known.expand(n, *self.shape), mask.expand(n, *mask.shape[1:])
+        seeds = _seeds(n, seed)
+        noise = PictureNoise(seeds, self.shape, self.device)
+        known, mask = (part.expand(len(seeds), *part.shape[-3:]) for part in (known, mask))
         if method == "algorithm2":
             settings = PaperMode(n2=_count("steps", steps, 1000), shared_noise=shared_noise)
             run = algorithm2(self._denoise, known, mask, noise, settings, sigma=self.sigma)
@@ -530,7 +563,7 @@ class Bridge:
 
     def _picture(self, name: str, picture: Tensor) -> Tensor:
         """Check a picture and centre it: (c, h, w)."""
-        picture = torch.as_tensor(picture, dtype=torch.float32, device=self.device)
+        picture = _tensor(name, picture, dtype=torch.float32, device=self.device)
         if picture.shape != self.shape:
             raise ValueError(f"{name} must have shape {self.shape}, got {tuple(picture.shape)}")
         if not bool(((picture >= 0) & (picture <= 1)).all()):  # also refuses NaN
@@ -539,17 +572,19 @@ class Bridge:
 
     def _mask(self, known_mask: Tensor) -> Tensor:
         """Check a mask: (1, 1, h, w)."""
-        mask = torch.as_tensor(known_mask, device=self.device)
+        mask = _tensor("known_mask", known_mask, device=self.device)
         size = self.shape[1:]
         if mask.shape not in (size, (1, *size)):
             raise ValueError(f"known_mask must have shape {size}, got {tuple(mask.shape)}")
+        if bool(mask.isnan().any()):
+            raise ValueError("known_mask must hold 0 and 1, not NaN")
         return (mask > 0).reshape(1, 1, *size)
 
     def _deviation(self, variance: float) -> float:
         """Check a noise variance and return its standard deviation."""
         limit = self.sigma**2
-        if not (math.isfinite(variance) and 0 < variance <= limit):
-            raise ValueError(f"variance must be in (0, {limit:g}], got {variance}")
+        if not (_is_number(variance) and LEAST_VARIANCE <= variance <= limit):
+            raise ValueError(f"variance must be in [{LEAST_VARIANCE:g}, {limit:g}], got {variance}")
         return math.sqrt(variance)
 
 
@@ -564,7 +599,7 @@ def _drain(steps: Iterator[Step], on_step: OnStep | None) -> Tensor:
 
 def _seeds(n: int, seed: int) -> list[int]:
     n = _count("n", n, 1)
-    if isinstance(seed, bool) or seed != int(seed) or not 0 <= seed < 2**53:
+    if not _is_number(seed) or seed != int(seed) or not 0 <= seed < 2**53:
         raise ValueError(f"seed must be a whole number in [0, 2^53), got {seed}")
     return [int(seed) + i for i in range(n)]
 
@@ -572,9 +607,21 @@ def _seeds(n: int, seed: int) -> list[int]:
 def _count(name: str, value: int | None, default: int, least: int = 1) -> int:
     if value is None:
         return default
-    if isinstance(value, bool) or not math.isfinite(value) or value != int(value) or value < least:
+    if not _is_number(value) or value != int(value) or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, got {value}")
     return int(value)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a finite number; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _tensor(name: str, value: Any, **options: Any) -> Tensor:
+    try:
+        return torch.as_tensor(value, **options)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} must be an array, got {type(value).__name__}") from error
 
 
 def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:

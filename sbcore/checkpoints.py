@@ -8,6 +8,7 @@ A model folder holds ``model.safetensors`` + ``config.json`` (the denoiser), opt
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from dataclasses import asdict
@@ -46,7 +47,8 @@ def locate(name_or_path: str | Path, revision: str | None = None) -> Path:
         return folder
     if folder.exists():
         raise CheckpointError(f"{folder} is a file; give the folder that holds config.json.")
-    if str(name_or_path).count("/") != 1 or str(name_or_path).startswith((".", "/", "checkpoints")):
+    local = (".", "/", "~", "checkpoints")
+    if str(name_or_path).count("/") != 1 or str(name_or_path).startswith(local):
         raise CheckpointError(f"There is no checkpoint folder {name_or_path}.")
     try:
         patterns = ["*.safetensors", "*.json", "*.md"]
@@ -71,7 +73,7 @@ def read_config(folder: Path, stem: str = "config") -> dict[str, Any]:
         raise CheckpointError(f"{folder} is no checkpoint: it holds no {path.name}.")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, OSError) as error:
         raise CheckpointError(f"{path} is not valid JSON.") from error
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise CheckpointError(f"{path} was not written by Schrödinger Bridge Studio.")
@@ -93,6 +95,10 @@ def load_denoiser(folder: Path) -> tuple[Denoiser, dict[str, Any]]:
     config = read_config(folder)
     if config.get("kind") != "denoiser":
         raise CheckpointError(f"{folder} holds a {config.get('kind')}, not a denoiser.")
+    for name in ("sigma", "tau"):
+        value = config.get(name)
+        if not isinstance(value, (int, float)) or not (math.isfinite(value) and value > 0):
+            raise CheckpointError(f"{folder / 'config.json'} gives no positive {name}.")
     network = _build(lambda: image_denoiser(DenoiserConfig(**config["network"])), folder)
     _load_weights(network, folder / "model.safetensors")
     return network.eval(), config
@@ -107,6 +113,8 @@ def load_density_ratio(folder: Path) -> tuple[DensityRatioNet, dict[str, Any]] |
     if not (folder / "ratio.json").exists():
         return None
     config = read_config(folder, "ratio")
+    if config.get("kind") != "density_ratio":
+        raise CheckpointError(f"{folder / 'ratio.json'} describes a {config.get('kind')}.")
     network = _build(lambda: DensityRatioNet(**config["network"]), folder)
     _load_weights(network, folder / "ratio.safetensors")
     return network.eval(), config
@@ -174,7 +182,7 @@ def _half(tensor: Tensor) -> Tensor:
 def _build(make: Any, folder: Path) -> Any:
     try:
         return make()
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(f"The network of {folder} cannot be built: {error}.") from error
 
 

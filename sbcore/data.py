@@ -11,15 +11,20 @@ import math
 import re
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+PICTURE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # of Pillow
+ARCHIVE_ERRORS = (
+    OSError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error
+)  # fmt: skip
 CELEBA_NAME = re.compile(r"(^|/)\d{6}\.(jpg|png)$")
 
 
@@ -34,7 +39,7 @@ def load_images(
 
     Args:
         source: A folder or zip of pictures (aligned CelebA is recognised by name and shape and
-            cropped as in the paper), a CIFAR-10 python archive or folder of tile sheets, or an
+            cropped as in the paper), the binary CIFAR-10 archive or a folder of tile sheets, or an
             IDX file (MNIST, notMNIST; gzipped or not).
         size: Height and width of the result, in pixels.
         channels: 1 for grey, 3 for RGB.
@@ -60,7 +65,7 @@ def load_images(
             pictures = _fit_all(_read_tile_sheets(source)[:limit], size)
         else:
             pictures = _read_pictures(source, size, limit, on_progress)
-    except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+    except ARCHIVE_ERRORS as error:
         raise ValueError(f"cannot read {source}: {error}") from error
     if len(pictures) < 2:
         raise ValueError(f"{source} holds {len(pictures)} pictures; at least 2 are needed")
@@ -83,7 +88,7 @@ def _read_pictures(
         try:
             picture = Image.open(io.BytesIO(read()))
             pictures.append(fit_picture(picture, size, name))
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        except PICTURE_ERRORS as error:
             raise ValueError(f"{source}: {name} is not a readable picture") from error
         if on_progress is not None:
             on_progress(index + 1, len(entries))
@@ -109,7 +114,10 @@ def fit_picture(picture: Image.Image, size: int, name: str = "") -> np.ndarray:
     Aligned CelebA (178x218, or the same at half resolution) is cropped as in the paper's code:
     128x128 at top 57, left 25. Everything else is cropped at the centre.
     """
-    picture = ImageOps.exif_transpose(picture).convert("RGB")
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I;16"):  # Pillow would saturate, not scale
+        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    picture = picture.convert("RGB")
     width, height = picture.size
     if (width, height) == (89, 109):
         box = (12, 28, 76, 92)
@@ -127,9 +135,10 @@ def fit_picture(picture: Image.Image, size: int, name: str = "") -> np.ndarray:
 
 def _fit_all(pictures: np.ndarray, size: int) -> list[np.ndarray]:
     """Resize (n, h, w, c) to size x size; MNIST-like 28x28 is padded, not blurred, to 32."""
-    if pictures.shape[1] == size:
+    shape = pictures.shape[1:3]
+    if shape == (size, size):
         return list(pictures)
-    if pictures.shape[1] == 28 and size == 32:
+    if shape == (28, 28) and size == 32:
         return list(np.pad(pictures, ((0, 0), (2, 2), (2, 2), (0, 0))))
     return [fit_picture(Image.fromarray(p.squeeze()), size) for p in pictures]
 
@@ -158,6 +167,8 @@ def _read_cifar_archive(path: Path) -> np.ndarray:
                 rows.append(np.frombuffer(archive.extractfile(member).read(), np.uint8))
     if not rows:
         raise ValueError(f"{path} is not the binary CIFAR-10 archive (cifar-10-binary.tar.gz)")
+    if any(len(row) % 3073 for row in rows):
+        raise ValueError(f"{path} is truncated")
     pictures = np.concatenate(rows).reshape(-1, 3073)[:, 1:]  # the first byte is the label
     return pictures.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
 
@@ -167,6 +178,8 @@ def _read_tile_sheets(folder: Path) -> np.ndarray:
     sheets = []
     for path in sorted(folder.glob("train-*.webp")):
         sheet = np.asarray(Image.open(path).convert("RGB"))
+        if sheet.shape != (1600, 1600, 3):
+            raise ValueError(f"{path} is no sheet of 50 x 50 tiles of 32x32")
         tiles = sheet.reshape(50, 32, 50, 32, 3).transpose(0, 2, 1, 3, 4)
         sheets.append(tiles.reshape(2500, 32, 32, 3))
     return np.concatenate(sheets)

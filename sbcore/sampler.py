@@ -397,3 +397,11 @@ def follow(
             total=total or step.total,
             nfe=Evaluations(step.nfe.denoiser + before.denoiser, step.nfe.ratio + before.ratio),
         )
+
+
+def frame_indices(total: int, frames: int) -> set[int]:
+    """Step indices of ``frames`` states spread evenly over a run of ``total`` updates.
+
+    The start (0) and the end (``total``) are among them; all of them when total = frames - 1.
+    """
+    return {round(total * k / (frames - 1)) for k in range(frames)}

@@ -41,8 +41,10 @@ class Plan:
     """Images of one step, on each device."""
     learning_rate: float = 5e-4
     """Of Adam, after the warm-up."""
+    beta1: float = 0.9
+    """Decay of Adam's first moment."""
     weight_decay: float = 0.0
-    """Of AdamW."""
+    """Of Adam, added to the gradient."""
     warmup_steps: int = 500
     """Steps of linear warm-up of the learning rate."""
     decay: float = 0.3
@@ -69,7 +71,15 @@ class Plan:
     def __post_init__(self) -> None:
         if self.images is None and self.max_minutes is None:
             raise ValueError("give the length of the run: images or max_minutes")
-        for name in ("images", "max_minutes", "batch_size", "learning_rate"):
+        for name in (
+            "images",
+            "max_minutes",
+            "batch_size",
+            "learning_rate",
+            "warmup_steps",
+            "decay",
+            "ema",
+        ):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} must be positive, got {value}")
@@ -150,10 +160,10 @@ class Trainer:
         self.loss, self.evaluate, self.publish = loss, evaluate, publish
         self.raw = network.to(accelerator.device)
         self.average = copy.deepcopy(self.raw).eval().requires_grad_(False)
-        optimizer = torch.optim.AdamW(
+        optimizer = torch.optim.Adam(
             self.raw.parameters(),
             lr=plan.learning_rate,
-            betas=(0.9, 0.99),
+            betas=(plan.beta1, 0.99),
             weight_decay=plan.weight_decay,
             fused=True,
         )
@@ -184,8 +194,6 @@ class Trainer:
         try:
             while self.fraction < 1 and not self._out_of_time():
                 loss = self._train_step()
-                if not math.isfinite(loss):
-                    raise FloatingPointError(f"the loss is {loss} at step {self.step}")
                 mean_loss = loss if mean_loss is None else mean_loss + 0.02 * (loss - mean_loss)
                 now = time.monotonic()
                 rate = plan.batch_size * self.accelerator.num_processes / (now - last)
@@ -226,7 +234,10 @@ class Trainer:
         torch.manual_seed(seed)  # dropout
         loss = self.loss(self.network, seed)
         self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.raw.parameters(), 1.0)
+        norm = self.accelerator.clip_grad_norm_(self.raw.parameters(), 1.0)
+        for name, value in (("loss", loss.item()), ("gradient", norm.item())):
+            if not math.isfinite(value):  # before it reaches the weights
+                raise FloatingPointError(f"the {name} is {value} at step {self.step}")
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
@@ -281,6 +292,10 @@ class Trainer:
 
     def _load(self) -> None:
         tensors, metadata = checkpoints.load_tensors(self.state_path)
+        if "counters" not in metadata:
+            raise checkpoints.CheckpointError(
+                f"{self.state_path} is not a training state; choose another --out."
+            )
         groups: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
         for name, tensor in tensors.items():
             group, _, rest = name.partition(".")
@@ -348,7 +363,8 @@ def score_trainer(
     accelerator = Accelerator(cpu=cpu)
     device = accelerator.device
     flip = plan.flip and preset.flip
-    rank = min(preset.network.rank, len(pictures) * (2 if flip else 1) - 1)
+    # As many components as pictures would leave no variance for what is unseen.
+    rank = min(preset.network.rank, len(pictures) // 2)
     config = replace(preset.network, rank=rank)
     torch.manual_seed(plan.seed)
     denoiser = image_denoiser(config)
@@ -371,7 +387,7 @@ def score_trainer(
 
     def publish(average: Denoiser, run: dict[str, Any]) -> None:
         bridge = {"sigma": preset.sigma, "tau": preset.tau}
-        training = run | {"device": device_name(device), "pictures": len(pictures)}
+        training = run | {"device": device_name(device), "pictures": len(pictures), "flip": flip}
         checkpoints.save_denoiser(
             folder, average, config, name=preset.name, **bridge, **(facts or {}), training=training
         )

@@ -1,1 +1,1 @@
-"""Tests of the studio; they mirror the tree. A package, so that pytest finds the repository root."""
+"""Tests of the studio; they mirror the tree. A package, so that pytest finds its root."""

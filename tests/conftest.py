@@ -10,9 +10,13 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported: no tes
 
 import pytest
 import torch
+from hypothesis import settings
 
 from sbcore import Bridge, checkpoints
 from sbcore.networks import Denoiser, DenoiserConfig, DensityRatioNet, image_denoiser
+
+settings.register_profile("studio", deadline=None, derandomize=True)  # a busy machine is no bug
+settings.load_profile("studio")
 
 REPOSITORY = Path(__file__).parents[1]
 TINY = DenoiserConfig(

@@ -224,7 +224,7 @@ TITLES = [("stage 1: point mass to q_\u03c3", 12), ("stage 2: to the picture", 1
 
 def tile_centres(strip, count, columns, head, tile=96):
     """Colour at the middle of each tile, from the documented layout of the strip."""
-    row_height, step = head + tile + tile // 3, tile + media.GAP
+    row_height, step = head + tile + 2 * tile // 5, tile + media.GAP
     spots = [divmod(index, columns) for index in range(count)]
     return [
         strip.getpixel(
@@ -260,7 +260,7 @@ def test_strip_is_as_narrow_as_its_frames_and_as_high_as_its_rows():
     one_row = film_strip(ramp(3), "abc")
     assert one_row.width == 2 * media.MARGIN + 3 * 96 + 2 * media.GAP
     two_rows = film_strip(ramp(4), "abcd", columns=3)
-    assert two_rows.width == one_row.width and two_rows.height == one_row.height + 96 + 32
+    assert two_rows.width == one_row.width and two_rows.height == one_row.height + 96 + 38
     assert film_strip(ramp(2), "ab", tile=64).width == 2 * media.MARGIN + 2 * 64 + media.GAP
 
 
@@ -275,7 +275,7 @@ def test_labels_stand_under_their_tiles():
 def test_groups_are_bars_above_their_frames():
     strip = film_strip(ramp(24), [""] * 24, TITLES)
     first, second = (rows_with(strip, colour) for colour in media.GROUP_COLOURS[:2])
-    head = media.BAR + 96 // 5
+    head = media.BAR + 96 // 4
     full = (media.MARGIN, strip.width - media.MARGIN - 1)
     assert [bar[1:] for bar in first + second] == [full, full]
     assert first[0][0] < media.MARGIN + head < second[0][0]
@@ -294,7 +294,7 @@ def test_title_is_written_once_a_bar_and_stays_above_it():
     bare = film_strip(ramp(4), [""] * 4, [("", 4)])
     titled = film_strip(ramp(4), [""] * 4, [("the stage", 4)])
     _, top, _, bottom = ImageChops.difference(bare, titled).getbbox()
-    assert media.MARGIN <= top and bottom <= media.MARGIN + 96 // 5
+    assert media.MARGIN <= top and bottom <= media.MARGIN + 96 // 4
 
 
 def test_long_texts_are_cut_to_their_place():

@@ -246,6 +246,32 @@ def test_number_and_tensor_levels_agree_and_rows_are_independent() -> None:
         torch.testing.assert_close(together[i : i + 1], denoiser(v[i : i + 1], s))
 
 
+def test_network_sees_the_scaled_hole_the_clean_known_pixels_the_mask_and_the_filter() -> None:
+    """Known pixels without c_in, which would make them vanish at large noise."""
+    seen: list[Tensor] = []
+
+    class Spy(nn.Module):
+        def forward(self, x: Tensor, s: Tensor) -> Tensor:
+            seen.append(x)
+            return torch.zeros(len(x), *SHAPE)
+
+    denoiser = Denoiser(Spy(), SHAPE, rank=5, conditional=True)
+    denoiser.linear.load_state_dict(random_wiener(5).state_dict())
+    denoiser.data_std.fill_(0.25)
+    v, known, s = noise(2, *SHAPE).float(), noise(2, *SHAPE, seed=3).float(), torch.tensor([0.1, 9])
+    mask = torch.tensor(MASKS["left"]).view(1, 1, 3, 4).expand(2, 1, 3, 4).float()
+    c_in = ((s**2 + 0.25**2) ** -0.5)[:, None, None, None]
+    denoiser(v, s, known, mask)
+    composite = mask * known + (1 - mask) * v
+    filtered = denoiser.linear(composite, s) / 0.25
+    expected = torch.cat([(1 - mask) * c_in * v, mask * known / 0.25, mask, filtered], dim=1)
+    torch.testing.assert_close(seen[0], expected)
+    denoiser(v, s)
+    nothing = torch.zeros_like(mask)
+    expected = torch.cat([c_in * v, nothing, nothing, denoiser.linear(v, s) / 0.25], dim=1)
+    torch.testing.assert_close(seen[1], expected)
+
+
 def test_known_pixels_pass_through_bit_exact_and_the_hole_is_filled() -> None:
     denoiser, known, mask = tiny_denoiser(), torch.randn(2, *TINY.shape), box_mask(2)
     v = 5 * torch.randn(2, *TINY.shape)
@@ -304,15 +330,29 @@ def test_bf16_stays_inside_the_trunk() -> None:
     "config",
     [
         TINY,
-        DenoiserConfig(image_size=28, image_channels=1, rank=0, patch=1, channels=(8, 16, 24),
-                       blocks=(1, 2, 1), attention=(False, False, True)),
-        DenoiserConfig(image_size=8, rank=3, patch=4, channels=(8,), blocks=(2,),
-                       attention=(True,)),
-        DenoiserConfig(image_size=16, rank=0, patch=1, channels=(8, 200), blocks=(1, 1),
-                       attention=(False, True)),
+        DenoiserConfig(
+            image_size=28,
+            image_channels=1,
+            rank=0,
+            patch=1,
+            channels=(8, 16, 24),
+            blocks=(1, 2, 1),
+            attention=(False, False, True),
+        ),
+        DenoiserConfig(
+            image_size=8, rank=3, patch=4, channels=(8,), blocks=(2,), attention=(True,)
+        ),
+        DenoiserConfig(
+            image_size=16,
+            rank=0,
+            patch=1,
+            channels=(8, 200),
+            blocks=(1, 1),
+            attention=(False, True),
+        ),
     ],
     ids=["tiny", "grey 28", "one level", "odd attention width"],
-)  # fmt: skip
+)
 def test_image_denoiser_keeps_the_shape_and_every_weight_gets_a_gradient(
     config: DenoiserConfig,
 ) -> None:

@@ -122,8 +122,12 @@ def estimate(
     return process.monte_carlo_stage1_drift(
         lambda y: data.score(y, sigma),
         lambda y: data.log_ratio(y, sigma, tau),
-        x, t, z, tau=tau, **options,
-    )  # fmt: skip
+        x,
+        t,
+        z,
+        tau=tau,
+        **options,
+    )
 
 
 def draws(*shape: int, seed: int = 3) -> Tensor:
@@ -196,9 +200,14 @@ def test_unit_weights_end_with_the_variance_of_g6(variance: float, expected: flo
     for k in range(steps):
         z = torch.randn(1, n, 1, generator=generator, dtype=torch.float64)
         drift = process.monte_carlo_stage1_drift(
-            lambda y: -y / variance, lambda y: torch.full((len(y),), 123.0), x, k / steps, z,
-            tau=tau, self_normalised=True,
-        )  # fmt: skip
+            lambda y: -y / variance,
+            lambda y: torch.full((len(y),), 123.0),
+            x,
+            k / steps,
+            z,
+            tau=tau,
+            self_normalised=True,
+        )
         noise = torch.randn(n, 1, generator=generator, dtype=torch.float64)
         x = x + drift / steps + math.sqrt(tau / steps) * noise
     assert x.var().item() == pytest.approx(closed_form, rel=0.03)
@@ -230,9 +239,14 @@ def test_huge_log_ratios_do_not_overflow(level: float, self_normalised: bool) ->
     """Only differences of log ratios matter, and exp is never taken of a log ratio itself."""
     x, z = torch.zeros(4, 2), torch.randn(4, 4, 2)
     drift = process.monte_carlo_stage1_drift(
-        lambda y: -y, lambda y: level + y[:, 0], x, 0.5, z,
-        tau=2.0, self_normalised=self_normalised,
-    )  # fmt: skip
+        lambda y: -y,
+        lambda y: level + y[:, 0],
+        x,
+        0.5,
+        z,
+        tau=2.0,
+        self_normalised=self_normalised,
+    )
     assert drift.isfinite().all()
 
 
@@ -241,8 +255,13 @@ def test_spread_of_log_ratios_does_not_overflow_when_self_normalised() -> None:
     z = torch.randn(6, 1, 2, dtype=torch.float64)
     level = torch.tensor([-900.0, 3e4, -3e4, 0.0, 700.0, 2.9e4], dtype=torch.float64)
     drift = process.monte_carlo_stage1_drift(
-        lambda y: -y, lambda y: level, torch.zeros(1, 2, dtype=torch.float64), 0.5, z,
-        tau=2.0, self_normalised=True,
-    )  # fmt: skip
+        lambda y: -y,
+        lambda y: level,
+        torch.zeros(1, 2, dtype=torch.float64),
+        0.5,
+        z,
+        tau=2.0,
+        self_normalised=True,
+    )
     best = 2.0 * (-z[1] + math.sqrt(0.25) * z[1])  # x_1 = sqrt(tau / 2) z_1 = z_1
     torch.testing.assert_close(drift, best)

@@ -105,7 +105,7 @@ def test_algorithm1_stage1_replays_the_clip() -> None:
             point_noise(),
             PaperMode(n1=4, n2=1, n3=2),
             **BRIDGE,
-        )  # fmt: skip
+        )
     )
     torch.testing.assert_close(got, clipped)
 
@@ -132,9 +132,14 @@ def test_algorithm1_stage2_replays_the_printed_algorithm(
 ) -> None:
     n2, start = 9, BLOBS.sample(3, s=s_start)
     run = algorithm1_stage2(
-        BLOBS.denoised, start, point_noise(), steps=n2, s_start=s_start, sigma=SIGMA,
+        BLOBS.denoised,
+        start,
+        point_noise(),
+        steps=n2,
+        s_start=s_start,
+        sigma=SIGMA,
         final_denoise=final_denoise,
-    )  # fmt: skip
+    )
     got = states(run)
 
     tape, expected, x = Tape(written_out(n2)), [], start
@@ -206,9 +211,14 @@ def test_stage2_variance_follows_the_closed_recursion(c: float, final_denoise: b
     basis = torch.eye(n2 + 1, dtype=torch.float64)
     tape = Tape(list(basis[1:, None]))  # step k moves only direction k + 1
     run = algorithm1_stage2(
-        lambda v, s: c / (c + s**2) * v, basis[0][None], tape, steps=n2, s_start=sigma,
-        sigma=sigma, final_denoise=final_denoise,
-    )  # fmt: skip
+        lambda v, s: c / (c + s**2) * v,
+        basis[0][None],
+        tape,
+        steps=n2,
+        s_start=sigma,
+        sigma=sigma,
+        final_denoise=final_denoise,
+    )
     gains = states(run)[-1, 0]
     variance = gains[0] ** 2 * (c + sigma**2) + gains[1:].square().sum()
 
@@ -226,9 +236,14 @@ def test_without_the_last_tweedie_step_noise_of_one_step_stays() -> None:
     for final_denoise, expected in ((False, 2 / math.sqrt(1000)), (True, 0.0)):
         noise = PictureNoise([0], (20_000,), dtype=torch.float64)
         run = algorithm1_stage2(
-            lambda v, s: 0 * v, start, noise, steps=1000, s_start=2.0, sigma=2.0,
+            lambda v, s: 0 * v,
+            start,
+            noise,
+            steps=1000,
+            s_start=2.0,
+            sigma=2.0,
             final_denoise=final_denoise,
-        )  # fmt: skip
+        )
         *_, last = itertools.islice(run, 1000)
         assert last.x.std().item() == pytest.approx(expected, rel=0.02)
 
@@ -236,9 +251,14 @@ def test_without_the_last_tweedie_step_noise_of_one_step_stays() -> None:
 def test_algorithm1_stage2_is_the_euler_maruyama_solver_on_the_linear_grid() -> None:
     start = BLOBS.sample(3, s=SIGMA)
     printed = algorithm1_stage2(
-        BLOBS.denoised, start, point_noise(), steps=12, s_start=SIGMA, sigma=SIGMA,
+        BLOBS.denoised,
+        start,
+        point_noise(),
+        steps=12,
+        s_start=SIGMA,
+        sigma=SIGMA,
         final_denoise=False,
-    )  # fmt: skip
+    )
     grid = linear_variance_grid(12, SIGMA)
     rule = reverse_steps(
         BLOBS.denoised, start, grid, SOLVERS["euler_maruyama"], point_noise(), **BRIDGE
@@ -398,9 +418,14 @@ def test_stage2_and_algorithm2_evaluations_equal_the_true_count(final_denoise: b
     counter = Counter(BLOBS.denoised)
     start = torch.zeros(3, 2, dtype=torch.float64)
     *_, last = algorithm1_stage2(
-        counter, start, point_noise(), steps=6, s_start=SIGMA, sigma=SIGMA,
+        counter,
+        start,
+        point_noise(),
+        steps=6,
+        s_start=SIGMA,
+        sigma=SIGMA,
         final_denoise=final_denoise,
-    )  # fmt: skip
+    )
     assert last.nfe == Evaluations(6 + final_denoise) and counter.rows == 3 * (6 + final_denoise)
 
     counter = Counter(lambda v, s: 0.5 * v)
@@ -514,11 +539,18 @@ def test_paths_of_a_picture_do_not_depend_on_its_batch() -> None:
 @pytest.mark.parametrize(
     ("options", "name"),
     [
-        ({"n1": 0}, "n1"), ({"n2": -1}, "n2"), ({"n3": 0}, "n3"), ({"n1": 2.5}, "n1"),
-        ({"n2": float("nan")}, "n2"), ({"n2": float("inf")}, "n2"), ({"n1": True}, "n1"),
-        ({"drift": "guess"}, "drift"), ({"clip": -1.0}, "clip"), ({"clip": float("nan")}, "clip"),
+        ({"n1": 0}, "n1"),
+        ({"n2": -1}, "n2"),
+        ({"n3": 0}, "n3"),
+        ({"n1": 2.5}, "n1"),
+        ({"n2": float("nan")}, "n2"),
+        ({"n2": float("inf")}, "n2"),
+        ({"n1": True}, "n1"),
+        ({"drift": "guess"}, "drift"),
+        ({"clip": -1.0}, "clip"),
+        ({"clip": float("nan")}, "clip"),
     ],
-)  # fmt: skip
+)
 def test_bad_paper_settings_are_refused_by_name(options: dict, name: str) -> None:
     with pytest.raises(ValueError, match=name):
         PaperMode(**options)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 import torch
@@ -43,7 +44,7 @@ def wiener(s: float) -> Tensor:
 
 def ode_end(solver: Solver, grid: Sequence[float], v: Tensor) -> Tensor:
     history: tuple[tuple[float, Tensor], ...] = ()
-    for s, s_next in zip(grid, grid[1:], strict=False):
+    for s, s_next in pairwise(grid):
         history = ((s, wiener(s) * v), *history[:2])
         v = solver.step(v, s, s_next, history, None)
     return v
@@ -118,6 +119,35 @@ def test_sde_mean_is_exact_in_any_number_of_steps(name: str, steps: int) -> None
     torch.testing.assert_close(mean, exact, rtol=1e-10, atol=0)
 
 
+@pytest.mark.parametrize("name", ["dpmpp_2m", "dpmpp_2m_sde"])
+def test_multistep_rules_keep_their_second_order_on_a_stretched_grid(name: str) -> None:
+    """Steps in ln s grow: the extrapolation must weigh them by their ratio r."""
+    counts, errors = [64, 128, 256, 512], []
+    for steps in counts:
+        grid = [5.0 * 0.01 ** ((i / steps) ** 1.8) for i in range(steps + 1)]
+        if SOLVERS[name].stochastic:
+            _, variance = end_moments(SOLVERS[name], grid, 0.0)
+            ratio = variance / (VARIANCES + grid[-1] ** 2)
+        else:
+            v = (VARIANCES + grid[0] ** 2).sqrt()
+            ratio = ode_end(SOLVERS[name], grid, v) / (VARIANCES + grid[-1] ** 2).sqrt()
+        errors.append((ratio - 1).abs().max().item())
+    assert slope(counts, errors) > 1.8
+
+
+def test_multistep_extrapolation_is_the_published_formula() -> None:
+    """r = h_{i-1} / h_i = 3: D + (D - D_{i-1}) / 6 (Lu et al. 2022, Algorithm 2)."""
+    v, denoised, before, noise = torch.randn(4, 3, 2)
+    s, s_next = 2.0, 2.0 * math.exp(-0.1)
+    history = ((s, denoised), (s * math.exp(0.3), before))
+    mixed = denoised + (denoised - before) / 6
+    for name, one_step in (("dpmpp_2m", "ddim"), ("dpmpp_2m_sde", "exponential_sde")):
+        torch.testing.assert_close(
+            SOLVERS[name].step(v, s, s_next, history, noise),
+            SOLVERS[one_step].step(v, s, s_next, ((s, mixed),), noise),
+        )
+
+
 def test_multistep_rules_beat_their_one_step_twins_on_the_default_grid() -> None:
     grid = karras_grid(20, 5.0, 0.01)[:-1]
     target = ((VARIANCES + grid[-1] ** 2) / (VARIANCES + grid[0] ** 2)).sqrt()
@@ -171,8 +201,10 @@ def test_point_mass_is_solved_exactly_in_any_step(name: str) -> None:
 def test_deterministic_rules_need_no_noise_and_stochastic_ones_use_it(name: str) -> None:
     v, denoised = torch.ones(2), torch.zeros(2)
     step = SOLVERS[name].step
-    assert torch.equal(step(v, 2.0, 1.0, ((2.0, denoised),), None),
-                       step(v, 2.0, 1.0, ((2.0, denoised),), torch.ones(2)))  # fmt: skip
+    assert torch.equal(
+        step(v, 2.0, 1.0, ((2.0, denoised),), None),
+        step(v, 2.0, 1.0, ((2.0, denoised),), torch.ones(2)),
+    )
     for other in STOCHASTIC:
         step = SOLVERS[other].step
         quiet = step(v, 2.0, 1.0, ((2.0, denoised),), torch.zeros(2))
@@ -197,7 +229,7 @@ def test_multistep_rules_are_exact_when_the_history_is_constant(name: str) -> No
 def check_grid(grid: list[float], steps: int, start: float) -> None:
     assert len(grid) == steps + 1
     assert grid[0] == start and grid[-1] == 0
-    assert all(a > b for a, b in zip(grid, grid[1:], strict=False))
+    assert all(a > b for a, b in pairwise(grid))
 
 
 @given(steps=st.integers(1, 200), start=st.floats(0.5, 100), end=st.floats(1e-4, 0.2))
@@ -215,8 +247,10 @@ def test_karras_grid_equals_equation_5_of_karras() -> None:
 
 
 @given(
-    steps=st.integers(2, 100), start=st.floats(5, 100), sigma=st.floats(0.05, 4.9),
-)  # fmt: skip
+    steps=st.integers(2, 100),
+    start=st.floats(5, 100),
+    sigma=st.floats(0.05, 4.9),
+)
 def test_two_stage_grid_contains_sigma(steps: int, start: float, sigma: float) -> None:
     grid = two_stage_grid(steps, start, sigma, 0.01)
     check_grid(grid, steps, start)

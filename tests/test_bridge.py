@@ -1,0 +1,689 @@
+"""The facade on a tiny real model: shapes, seeds, cancelling, counts, and every bad argument."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import sbcore
+from sbcore import SOLVERS, Bridge, DivergedError, Evaluations, PaperMode, Step, frame_indices
+from sbcore.bridge import BATCH, LEAST_VARIANCE
+from sbcore.process import stage1_noise_level
+from sbcore.sampler import PictureNoise
+from tests.conftest import SIGMA, TAU, TINY, tiny_denoiser
+
+PAPER = PaperMode(n1=3, n2=3)
+EXACT = PaperMode(n1=3, n2=3, drift="exact")
+
+
+def picture(seed: int = 0) -> Tensor:
+    """An 8-bit picture: k / 255, which does not survive centring bit for bit."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(256, TINY.shape, generator=generator) / 255
+
+
+def mask() -> Tensor:
+    known = torch.ones(16, 16)
+    known[4:12, 5:13] = 0
+    return known
+
+
+@pytest.fixture
+def calls(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Batch sizes of the network calls, in order."""
+    sizes: list[int] = []
+    forward = bridge._denoiser.trunk.forward
+
+    def counted(x: Tensor, s: Tensor) -> Tensor:
+        sizes.append(len(x))
+        return forward(x, s)
+
+    monkeypatch.setattr(bridge._denoiser.trunk, "forward", counted)
+    return sizes
+
+
+def in_range(pictures: Tensor, n: int) -> bool:
+    shape = pictures.shape == (n, *TINY.shape) and pictures.dtype == torch.float32
+    return shape and bool(((pictures >= 0) & (pictures <= 1)).all())
+
+
+# ----------------------------------------------------------------------------------------------
+# The package
+
+
+def test_every_public_name_resolves() -> None:
+    assert all(hasattr(sbcore, name) for name in sbcore.__all__)
+
+
+def test_model_knows_itself(bridge: Bridge, bridge_without_ratio: Bridge) -> None:
+    assert (bridge.name, bridge.sigma, bridge.tau) == ("tiny", SIGMA, TAU)
+    assert bridge.shape == TINY.shape and bridge.device.type == "cpu"
+    assert bridge.has_density_ratio and not bridge_without_ratio.has_density_ratio
+    assert bridge.facts["network"]["rank"] == TINY.rank
+
+
+# ----------------------------------------------------------------------------------------------
+# Generate
+
+
+@pytest.mark.parametrize("solver", [None, *SOLVERS])
+@pytest.mark.parametrize("start", ["closed form", "network", "noise"])
+def test_generate_works_with_every_solver_and_start(
+    bridge: Bridge, solver: str | None, start: str
+) -> None:
+    pictures = bridge.generate(2, seed=3, steps=4, solver=solver, start=start)
+    assert in_range(pictures, 2) and pictures[0].std() > 0.01
+    assert not torch.equal(pictures[0], pictures[1])
+
+
+@pytest.mark.parametrize(
+    "paper",
+    [
+        PAPER,
+        EXACT,
+        PaperMode(3, 3, n3=2, self_normalised=True, clip=3.0),
+        PaperMode(3, 3, final_denoise=False),
+    ],
+)
+def test_generate_works_in_paper_mode(bridge: Bridge, paper: PaperMode) -> None:
+    assert in_range(bridge.generate(2, seed=3, mode="paper", paper=paper), 2)
+
+
+def test_same_seed_same_picture_and_other_seed_other_picture(bridge: Bridge) -> None:
+    first = bridge.generate(1, seed=5, steps=4)
+    torch.manual_seed(99)
+    assert torch.equal(bridge.generate(1, seed=5, steps=4), first)
+    assert not torch.equal(bridge.generate(1, seed=6, steps=4), first)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"solver": "dpmpp_2m"},
+        {"solver": "dpmpp_2m_sde"},
+        {"start": "network"},
+        {"mode": "paper", "paper": PAPER},
+        {"mode": "paper", "paper": EXACT},
+    ],
+    ids=str,
+)
+def test_picture_of_a_seed_does_not_depend_on_the_batch(bridge: Bridge, options: dict) -> None:
+    steps = {} if options.get("mode") == "paper" else {"steps": 3}
+    together = bridge.generate(16, seed=10, **steps, **options)
+    for i in (0, 7, 15):
+        alone = bridge.generate(1, seed=10 + i, **steps, **options)
+        torch.testing.assert_close(alone[0], together[i], rtol=0, atol=1e-5)
+
+
+def test_large_numbers_of_pictures_go_in_bounded_network_calls(
+    bridge: Bridge, calls: list[int]
+) -> None:
+    together = bridge.generate(BATCH + 3, seed=0, steps=1)
+    assert calls == [BATCH, 3]
+    alone = bridge.generate(1, seed=BATCH + 1, steps=1)
+    torch.testing.assert_close(alone[0], together[BATCH + 1], rtol=0, atol=1e-5)
+
+
+def test_closed_form_start_has_the_law_of_q_sigma(bridge: Bridge) -> None:
+    """The first denoised picture is D(v, sigma) with v = mean + (Sigma + sigma^2)^(1/2) noise."""
+    step = next(bridge.generate_steps(1, seed=4, steps=5, solver="ddim"))
+    linear, mean = bridge._denoiser.linear, bridge._denoiser.mean
+    v = linear.sample(PictureNoise([4], TINY.shape).draw(), SIGMA)
+    denoised = bridge._denoiser(v, SIGMA) + mean
+    torch.testing.assert_close(step.denoised, denoised.clamp(0, 1))
+    ratio = step.s / SIGMA
+    torch.testing.assert_close(step.x, ratio * (v + mean) + (1 - ratio) * denoised)
+
+
+def test_noise_start_is_the_control_of_figure_5(bridge: Bridge) -> None:
+    step = next(bridge.generate_steps(1, seed=4, steps=5, start="noise"))
+    noise, mean = PictureNoise([4], TINY.shape).draw(), bridge._denoiser.mean
+    denoised = (bridge._denoiser(SIGMA * noise, SIGMA) + mean).clamp(0, 1)
+    torch.testing.assert_close(step.denoised, denoised)
+
+
+def test_gaussian_model_generates_the_gaussian(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a network the data are N(mean, Sigma): pictures have its mean and variances."""
+    denoiser = tiny_denoiser()
+    monkeypatch.setattr(denoiser.trunk, "forward", lambda x, s: torch.zeros_like(x[:, :3]))
+    denoiser.linear.eigenvalues.mul_(0.02)
+    denoiser.linear.rest.fill_(1e-3)
+    bridge = Bridge(denoiser, SIGMA, TAU, device="cpu")
+    for options in ({}, {"start": "network", "steps": 20}):
+        *_, last = bridge.generate_steps(200, seed=0, **options)
+        flat = (last.x - denoiser.mean).flatten(1)
+        components = flat @ denoiser.linear.basis.T
+        expected = denoiser.linear.eigenvalues
+        assert (components.var(0) / expected).log().abs().max() < 0.5
+        assert (components.mean(0).abs() < 4 * (expected / 200).sqrt()).all()
+        rest = (flat - components @ denoiser.linear.basis).square().sum(1).mean() / (768 - 8)
+        assert rest.item() == pytest.approx(1e-3, rel=0.15)
+
+
+# ----------------------------------------------------------------------------------------------
+# Evolve
+
+
+@pytest.mark.parametrize("frames", [4, 5, 24])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"solver": "dpmpp_2m_sde"}, {"mode": "paper", "paper": PaperMode(20, 20)}],
+    ids=["fast", "sde", "paper"],
+)
+def test_evolve_shows_the_frames_from_zero_to_a_picture(
+    bridge: Bridge, frames: int, options: dict
+) -> None:
+    every = list(bridge.evolve_steps(frames, seed=1, **options))
+    assert [s.index for s in every] == list(range(every[-1].total + 1))  # a Stop at every step
+    steps = [s for s in every if s.index in frame_indices(s.total, frames)]
+    assert len(steps) == frames
+    first, last = steps[0], steps[-1]
+    assert (first.stage, first.index, first.t, first.s) == (1, 0, 0, math.inf)
+    assert torch.equal(first.x, torch.zeros(1, *TINY.shape))
+    assert first.nfe == Evaluations()
+    assert (last.stage, last.t, last.s) == (2, 1, 0) and last.index == last.total
+    indices, times = [s.index for s in steps], [(s.stage, s.t) for s in steps]
+    assert indices == sorted(set(indices)) and times == sorted(times)
+    assert {s.stage for s in steps} == {1, 2}
+    assert bridge.evolve(frames, seed=1, **options).shape == (frames, *TINY.shape)
+
+
+@pytest.mark.parametrize("frames", [20, 21])
+def test_evolve_ends_at_the_picture_of_generate(bridge: Bridge, frames: int) -> None:
+    """Half of the frames are steps of stage 2: 10, the default of `generate`."""
+    states = bridge.evolve(frames, seed=7)
+    picture = bridge.generate(1, seed=7, steps=10)
+    torch.testing.assert_close(states[-1].clamp(0, 1), picture[0], rtol=0, atol=1e-4)
+    rough = bridge.evolve(8, seed=7)[-1]
+    assert (rough - states[-1]).abs().mean() < 0.1  # another step count, the same particle
+
+
+def test_evolve_stage1_is_uniform_in_time_and_costs_nothing(
+    bridge: Bridge, calls: list[int]
+) -> None:
+    steps = list(bridge.evolve_steps(12, seed=0))
+    first = [s for s in steps if s.stage == 1]
+    assert [s.t for s in first] == pytest.approx([k / 5 for k in range(6)])
+    assert all(s.nfe.total == 0 for s in first)
+    for step in first[1:]:
+        assert step.s == pytest.approx(stage1_noise_level(step.t, SIGMA, TAU))
+    assert len(calls) == 6 == steps[-1].nfe.denoiser
+
+
+def test_evolve_in_paper_mode_shows_states_of_the_run(bridge: Bridge) -> None:
+    """All of its updates if there are as many frames; the last is the picture of the seed."""
+    states = bridge.evolve(7, seed=2, mode="paper", paper=PAPER)
+    picture = bridge.generate(1, seed=2, mode="paper", paper=PAPER)
+    torch.testing.assert_close(states[-1].clamp(0, 1), picture[0])
+
+
+def test_paper_mode_takes_steps_for_both_stages(bridge: Bridge) -> None:
+    steps = list(bridge.generate_steps(1, mode="paper", steps=4))
+    assert [s.stage for s in steps] == [1] * 4 + [2] * 4
+
+
+def test_a_diverged_stage1_is_one_sentence(bridge: Bridge, monkeypatch) -> None:
+    monkeypatch.setattr(bridge, "_ratio", lambda x: torch.full((len(x),), torch.inf))
+    with pytest.raises(DivergedError, match="diverged"):
+        bridge.generate(1, mode="paper", paper=PAPER)
+
+
+# ----------------------------------------------------------------------------------------------
+# Interpolate, denoise, perturb
+
+
+@pytest.mark.parametrize("mode", ["fast", "paper"])
+@pytest.mark.parametrize("frames", [2, 5])
+def test_interpolate_has_both_ends_and_shares_its_noise(
+    bridge: Bridge, mode: str, frames: int
+) -> None:
+    a, b = picture(1), picture(2)
+    options = {"mode": mode, "steps": 4, "seed": 3}
+    morph = bridge.interpolate(a, b, frames, 0.1, **options)
+    assert in_range(morph, frames)
+    same = bridge.interpolate(a, a, frames, 0.1, **options)  # equal mixes, equal noise
+    torch.testing.assert_close(same, morph[:1].expand_as(same), rtol=0, atol=1e-5)
+    back = bridge.interpolate(b, a, frames, 0.1, **options)
+    torch.testing.assert_close(back.flip(0), morph, rtol=0, atol=1e-5)
+
+
+def test_interpolate_with_little_noise_returns_the_ends_and_the_mixes(bridge: Bridge) -> None:
+    a, b = picture(1), picture(2)
+    morph = bridge.interpolate(a, b, 3, 1e-6)
+    torch.testing.assert_close(morph, torch.stack([a, (a + b) / 2, b]), rtol=0, atol=0.01)
+
+
+def test_interpolate_starts_from_the_mix_plus_noise_of_the_variance(bridge: Bridge) -> None:
+    a, b, mean = picture(1), picture(2), bridge._denoiser.mean
+    step = next(bridge.interpolate_steps(a, b, 3, 0.4, seed=3, steps=4))
+    mixed = torch.stack([a, (a + b) / 2, b]) + math.sqrt(0.4) * PictureNoise([3], TINY.shape).draw()
+    denoised = bridge._denoiser(mixed - mean, math.sqrt(0.4)) + mean
+    torch.testing.assert_close(step.denoised, denoised.clamp(0, 1), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["fast", "paper"])
+def test_denoise_restores_one_perturbation_many_times(bridge: Bridge, mode: str) -> None:
+    image = picture()
+    restored = bridge.denoise(image, 0.5, 3, seed=4, steps=4, mode=mode)
+    assert in_range(restored, 3)
+    assert not torch.equal(restored[0], restored[1])  # the noise of the steps differs
+    alone = bridge.denoise(image, 0.5, 1, seed=4, steps=4, mode=mode)
+    torch.testing.assert_close(alone[0], restored[0], rtol=0, atol=1e-5)
+
+
+def test_restorations_take_noise_of_their_own_not_that_of_the_perturbation(bridge: Bridge) -> None:
+    """Restoration i takes its steps with seed + i, whose first draw made the perturbation."""
+    image, s = picture(), math.sqrt(0.5)
+    step = next(bridge.denoise_steps(image, 0.5, 2, seed=4, steps=5, solver="exponential_sde"))
+    noise = PictureNoise([4, 5], TINY.shape)
+    noise.draw()
+    start, keep = bridge.perturb(image, 0.5, seed=4), (step.s / s) ** 2
+    denoised = bridge._denoiser(start[None] - bridge._denoiser.mean, s) + bridge._denoiser.mean
+    expected = keep * start + (1 - keep) * denoised
+    expected = expected + step.s * math.sqrt(1 - keep) * noise.draw()
+    torch.testing.assert_close(step.x, expected, rtol=0, atol=1e-5)
+
+
+def test_denoise_starts_from_perturb_and_a_deterministic_solver_gives_one_answer(
+    bridge: Bridge,
+) -> None:
+    image, mean = picture(), bridge._denoiser.mean
+    start = bridge.perturb(image, 0.5, seed=4)
+    step = next(bridge.denoise_steps(image, 0.5, 2, seed=4, solver="dpmpp_2m"))
+    denoised = (bridge._denoiser(start[None] - mean, math.sqrt(0.5)) + mean).clamp(0, 1)
+    torch.testing.assert_close(step.denoised, denoised.expand(2, -1, -1, -1), rtol=0, atol=1e-5)
+    restored = bridge.denoise(image, 0.5, 2, seed=4, solver="dpmpp_2m")
+    torch.testing.assert_close(restored[0], restored[1])
+
+
+@pytest.mark.parametrize("mode", ["fast", "paper"])
+def test_denoise_with_the_least_noise_returns_the_picture(bridge: Bridge, mode: str) -> None:
+    image = picture()
+    restored = bridge.denoise(image, LEAST_VARIANCE, 1, mode=mode)
+    torch.testing.assert_close(restored[0], image, rtol=0, atol=0.01)
+
+
+def test_perturb_adds_noise_of_the_variance_without_clamping(bridge: Bridge) -> None:
+    image = torch.full(TINY.shape, 0.5)
+    perturbed = bridge.perturb(image, 4.0, seed=1)
+    assert perturbed.shape == TINY.shape and perturbed.min() < 0 and perturbed.max() > 1
+    assert (perturbed - image).std().item() == pytest.approx(2.0, rel=0.1)
+    assert torch.equal(perturbed, bridge.perturb(image, 4.0, seed=1))
+    assert not torch.equal(perturbed, bridge.perturb(image, 4.0, seed=2))
+
+
+def test_paper_mode_of_editing_keeps_the_step_of_the_paper(bridge: Bridge) -> None:
+    """Variance sigma^2 / 1000 a step: 100 of them for 0.4 of 4, and the Tweedie step."""
+    step = next(bridge.interpolate_steps(picture(1), picture(2), 2, 0.4, mode="paper"))
+    assert step.total == 100
+    *_, last = bridge.denoise_steps(picture(), 0.02, 1, mode="paper")
+    assert last.total == 5 and last.nfe.denoiser == 6
+
+
+# ----------------------------------------------------------------------------------------------
+# Inpaint
+
+
+@pytest.mark.parametrize("method", ["conditional", "algorithm2"])
+def test_inpaint_keeps_known_pixels_bit_for_bit_and_fills_the_hole(
+    bridge: Bridge, method: str
+) -> None:
+    image, known = picture(), mask()
+    filled = bridge.inpaint(image, known, 3, seed=2, steps=4, method=method)
+    assert in_range(filled, 3)
+    keep = known.bool().expand(3, *TINY.shape)
+    assert torch.equal(filled[keep], image.expand(3, *TINY.shape)[keep])
+    assert not torch.equal(filled[0], filled[1])
+    assert (filled[0] != image)[~keep[0]].float().mean() > 0.9
+
+
+@pytest.mark.parametrize("method", ["conditional", "algorithm2"])
+def test_inpaint_does_not_look_into_the_hole(bridge: Bridge, method: str) -> None:
+    image, known = picture(), mask()
+    scribbled = torch.where(known > 0, image, picture(9))
+    options = {"steps": 4, "method": method}
+    torch.testing.assert_close(
+        bridge.inpaint(scribbled, known, 2, **options),
+        bridge.inpaint(image, known, 2, **options),
+        rtol=0,
+        atol=0,
+    )
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_inpaint_works_with_every_solver(bridge: Bridge, solver: str) -> None:
+    assert in_range(bridge.inpaint(picture(), mask(), 1, steps=3, solver=solver), 1)
+
+
+@pytest.mark.parametrize("method", ["conditional", "algorithm2"])
+def test_fill_of_a_seed_does_not_depend_on_the_number_of_fills(bridge: Bridge, method: str) -> None:
+    options = {"steps": 4, "method": method}
+    three = bridge.inpaint(picture(), mask(), 3, seed=5, **options)
+    alone = bridge.inpaint(picture(), mask(), 1, seed=7, **options)
+    torch.testing.assert_close(alone[0], three[2], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda m: m,
+        lambda m: m.bool(),
+        lambda m: m[None],
+        lambda m: 255 * m.to(torch.uint8),
+        lambda m: m.numpy(),
+        lambda m: m.double(),
+    ],
+    ids=["float", "bool", "1hw", "255", "numpy", "double"],
+)
+def test_masks_of_every_kind_mean_the_same(
+    bridge: Bridge, convert: Callable[[Tensor], Any]
+) -> None:
+    expected = bridge.inpaint(picture(), mask(), 1, steps=2)
+    assert torch.equal(bridge.inpaint(picture(), convert(mask()), 1, steps=2), expected)
+
+
+def test_empty_mask_draws_a_whole_picture(bridge: Bridge) -> None:
+    first = bridge.inpaint(picture(1), torch.zeros(16, 16), 1, seed=3, steps=4)
+    second = bridge.inpaint(picture(2), torch.zeros(16, 16), 1, seed=3, steps=4)
+    assert torch.equal(first, second) and in_range(first, 1)
+
+
+def test_conditional_inpaint_starts_from_the_gaussian_conditional_plus_noise(
+    bridge: Bridge,
+) -> None:
+    """Hole: Matheron draw + sigma noise; known: clean; the denoiser is told the known pixels."""
+    linear, mean = bridge._denoiser.linear, bridge._denoiser.mean
+    known, keep, noise = picture() - mean, mask()[None], PictureNoise([6], TINY.shape)
+    clean = linear.sample_given(known, keep, noise.draw())
+    v = torch.where(keep > 0, known, clean + SIGMA * noise.draw())
+    expected = bridge._denoiser(v, SIGMA, known[None], keep[None]) + mean
+    step = next(bridge.inpaint_steps(picture(), mask(), 1, seed=6, steps=4))
+    torch.testing.assert_close(step.denoised, expected.clamp(0, 1), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_known_pixels_are_clean_in_every_preview_of_conditional_inpainting(
+    bridge: Bridge, solver: str
+) -> None:
+    image, keep = picture(), mask().bool().expand(TINY.shape)
+    for step in bridge.inpaint_steps(image, mask(), 1, steps=3, solver=solver):
+        torch.testing.assert_close(step.x[0][keep], image[keep], rtol=0, atol=1e-6)
+        torch.testing.assert_close(step.denoised[0][keep], image[keep], rtol=0, atol=1e-6)
+
+
+def test_algorithm2_is_unconditional_and_starts_from_noise(bridge: Bridge) -> None:
+    noise, mean = PictureNoise([6], TINY.shape), bridge._denoiser.mean
+    v = torch.where(mask() > 0, picture() - mean, 0.0) + SIGMA * noise.draw()
+    expected = torch.where(mask() > 0, picture(), bridge._denoiser(v, SIGMA) + mean)
+    step = next(bridge.inpaint_steps(picture(), mask(), 1, seed=6, steps=4, method="algorithm2"))
+    torch.testing.assert_close(step.denoised, expected.clamp(0, 1), rtol=0, atol=1e-5)
+
+
+# ----------------------------------------------------------------------------------------------
+# Streaming, cancelling, counts
+
+
+def every_run(bridge: Bridge) -> dict[str, tuple[Callable[..., Any], Callable[..., Any], tuple]]:
+    a, b, known = picture(1), picture(2), mask()
+    return {
+        "generate": (bridge.generate, bridge.generate_steps, (2, 1)),
+        "interpolate": (bridge.interpolate, bridge.interpolate_steps, (a, b, 3)),
+        "denoise": (bridge.denoise, bridge.denoise_steps, (a, 1.0, 2)),
+        "inpaint": (bridge.inpaint, bridge.inpaint_steps, (a, known, 2)),
+    }
+
+
+RUNS = ["generate", "interpolate", "denoise", "inpaint"]
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_streaming_twin_ends_at_the_same_picture(bridge: Bridge, name: str) -> None:
+    whole, stream, arguments = every_run(bridge)[name]
+    steps = list(stream(*arguments, steps=4))
+    assert [s.index for s in steps] == [1, 2, 3, 4] and {s.total for s in steps} == {4}
+    assert all(isinstance(s, Step) for s in steps)
+    pictures = whole(*arguments, steps=4)
+    torch.testing.assert_close(steps[-1].x.clamp(0, 1), pictures, rtol=0, atol=1e-6)
+    for step in steps:
+        assert step.denoised.shape == step.x.shape == pictures.shape
+        assert step.denoised.min() >= 0 and step.denoised.max() <= 1
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_on_step_sees_every_step_and_raising_in_it_stops_the_network(
+    bridge: Bridge, name: str, calls: list[int]
+) -> None:
+    class Stop(Exception):
+        pass
+
+    whole, _, arguments = every_run(bridge)[name]
+    seen: list[int] = []
+    whole(*arguments, steps=4, on_step=lambda step: seen.append(step.index))
+    assert seen == [1, 2, 3, 4] and len(calls) == 4
+    calls.clear()
+
+    def stop(step: Step) -> None:
+        if step.index == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        whole(*arguments, steps=4, on_step=stop)
+    assert len(calls) == 2
+
+
+def test_raising_in_on_step_stops_evolve(bridge: Bridge, calls: list[int]) -> None:
+    def stop(step: Step) -> None:
+        if step.stage == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bridge.evolve(24, on_step=stop)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_leaving_the_loop_makes_no_further_network_call(
+    bridge: Bridge, name: str, calls: list[int]
+) -> None:
+    _, stream, arguments = every_run(bridge)[name]
+    run: Iterator[Step] = stream(*arguments, steps=6)
+    assert calls == []
+    for step in run:
+        if step.index == 2:
+            break
+    assert len(calls) == 2
+    run.close()
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "denoiser", "ratio"),
+    [
+        ({"steps": 7}, 7, 0),
+        ({"steps": 7, "start": "network"}, 7, 0),
+        ({"mode": "paper", "paper": PAPER}, 3 + 3 + 1, 6),
+        ({"mode": "paper", "paper": PaperMode(3, 3, n3=2)}, 6 + 3 + 1, 12),
+        ({"mode": "paper", "paper": PaperMode(3, 3, n3=2, self_normalised=True)}, 10, 6),
+        ({"mode": "paper", "paper": EXACT}, 2 + 3 + 1, 0),
+        ({"mode": "paper", "paper": PaperMode(3, 3, drift="exact", final_denoise=False)}, 5, 0),
+    ],
+    ids=str,
+)
+def test_reported_evaluations_are_the_true_ones(
+    bridge: Bridge, calls: list[int], options: dict, denoiser: int, ratio: int
+) -> None:
+    for step in bridge.generate_steps(2, **options):
+        assert step.nfe.denoiser * 2 == sum(calls)
+    assert step.nfe == Evaluations(denoiser, ratio)
+    assert step.index == step.total
+
+
+def test_gradients_are_not_recorded(bridge: Bridge) -> None:
+    assert not bridge.generate(1, steps=2).requires_grad
+    assert torch.is_grad_enabled()
+
+
+# ----------------------------------------------------------------------------------------------
+# Bad arguments: a ValueError that names the argument, before any network call
+
+NAN, INF = math.nan, math.inf
+BAD_COUNTS = [0, -1, 1.5, NAN, INF, True, "three", [2]]
+BAD_SEEDS = [-1, 0.5, NAN, INF, -INF, True, "seven", None, 2**53, [1]]
+BAD_VARIANCES = [0, -1, 1e-300, NAN, INF, SIGMA**2 + 0.1, "much", None, True, [0.4]]
+
+
+def raises(name: str, call: Callable[[], Any]) -> None:
+    with pytest.raises(ValueError, match=rf"\b{name}\b") as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", BAD_COUNTS, ids=str)
+def test_bad_counts_are_refused_by_name(bridge: Bridge, calls: list[int], value: Any) -> None:
+    a, known = picture(), mask()
+    raises("n", lambda: bridge.generate(value))
+    raises("n", lambda: bridge.denoise(a, 1.0, value))
+    raises("n", lambda: bridge.inpaint(a, known, value))
+    raises("steps", lambda: bridge.generate(1, steps=value))
+    raises("steps", lambda: bridge.interpolate(a, a, steps=value))
+    raises("steps", lambda: bridge.denoise(a, mode="paper", steps=value))
+    raises("steps", lambda: bridge.inpaint(a, known, steps=value))
+    raises("steps", lambda: bridge.inpaint(a, known, steps=value, method="algorithm2"))
+    raises("frames", lambda: bridge.evolve(value))
+    raises("frames", lambda: bridge.interpolate(a, a, value))
+    assert calls == []
+
+
+def test_too_few_frames_are_refused(bridge: Bridge) -> None:
+    raises("frames", lambda: bridge.evolve(3))
+    raises("frames", lambda: bridge.interpolate(picture(), picture(), 1))
+    raises("frames", lambda: bridge.evolve(24, mode="paper", paper=PAPER))  # has 7 states
+
+
+@pytest.mark.parametrize("value", BAD_SEEDS, ids=str)
+def test_bad_seeds_are_refused_by_name(bridge: Bridge, calls: list[int], value: Any) -> None:
+    a, known = picture(), mask()
+    raises("seed", lambda: bridge.generate(1, value))
+    raises("seed", lambda: bridge.generate(1, value, mode="paper", paper=PAPER))
+    raises("seed", lambda: bridge.evolve(8, value))
+    raises("seed", lambda: bridge.interpolate(a, a, seed=value))
+    raises("seed", lambda: bridge.denoise(a, seed=value))
+    raises("seed", lambda: bridge.perturb(a, 1.0, value))
+    raises("seed", lambda: bridge.inpaint(a, known, seed=value))
+    assert calls == []
+
+
+@pytest.mark.parametrize("value", BAD_VARIANCES, ids=str)
+def test_bad_variances_are_refused_by_name(bridge: Bridge, calls: list[int], value: Any) -> None:
+    raises("variance", lambda: bridge.interpolate(picture(), picture(), variance=value))
+    raises("variance", lambda: bridge.denoise(picture(), value))
+    raises("variance", lambda: bridge.denoise(picture(), value, mode="paper"))
+    raises("variance", lambda: bridge.perturb(picture(), value))
+    assert calls == []
+
+
+def test_largest_variance_is_sigma_squared(bridge: Bridge) -> None:
+    assert in_range(bridge.denoise(picture(), SIGMA**2, 1, steps=2), 1)
+
+
+BAD_PICTURES = {
+    "batch": torch.zeros(1, 3, 16, 16),
+    "grey": torch.zeros(1, 16, 16),
+    "small": torch.zeros(3, 8, 8),
+    "NaN": torch.full(TINY.shape, NAN),
+    "one NaN": torch.zeros(TINY.shape).index_fill(1, torch.tensor(3), NAN),
+    "infinite": torch.full(TINY.shape, INF),
+    "bytes": torch.full(TINY.shape, 200, dtype=torch.uint8),
+    "negative": torch.full(TINY.shape, -0.1),
+    "nothing": None,
+    "text": "picture.png",
+}
+
+
+@pytest.mark.parametrize("kind", BAD_PICTURES)
+def test_bad_pictures_are_refused_by_name(bridge: Bridge, calls: list[int], kind: str) -> None:
+    bad, good = BAD_PICTURES[kind], picture()
+    raises("a", lambda: bridge.interpolate(bad, good))
+    raises("b", lambda: bridge.interpolate(good, bad))
+    raises("image", lambda: bridge.denoise(bad))
+    raises("image", lambda: bridge.perturb(bad, 1.0))
+    raises("image", lambda: bridge.inpaint(bad, mask()))
+    assert calls == []
+
+
+BAD_MASKS = {
+    "nothing to fill": torch.ones(16, 16),
+    "another size": torch.zeros(8, 8),
+    "three channels": torch.zeros(3, 16, 16),
+    "batch": torch.zeros(1, 1, 16, 16),
+    "flat": torch.zeros(256),
+    "NaN": torch.full((16, 16), NAN),
+    "nothing": None,
+    "text": "left",
+}
+
+
+@pytest.mark.parametrize("method", ["conditional", "algorithm2"])
+@pytest.mark.parametrize("kind", BAD_MASKS)
+def test_bad_masks_are_refused_by_name(
+    bridge: Bridge, calls: list[int], kind: str, method: str
+) -> None:
+    name = "known" if kind == "nothing to fill" else "known_mask"
+    raises(name, lambda: bridge.inpaint(picture(), BAD_MASKS[kind], method=method))
+    assert calls == []
+
+
+@pytest.mark.parametrize("value", ["nosuch", "", None, 3, ["fast"]])
+def test_unknown_choices_are_refused_by_name_with_the_alternatives(
+    bridge: Bridge, calls: list[int], value: Any
+) -> None:
+    a, known = picture(), mask()
+    with pytest.raises(ValueError, match=r"mode must be one of fast, paper; got"):
+        bridge.generate(1, mode=value)
+    raises("mode", lambda: bridge.evolve(8, mode=value))
+    raises("mode", lambda: bridge.interpolate(a, a, mode=value))
+    raises("mode", lambda: bridge.denoise(a, mode=value))
+    raises("start", lambda: bridge.generate(1, start=value))
+    with pytest.raises(ValueError, match=r"method must be one of conditional, algorithm2"):
+        bridge.inpaint(a, known, method=value)
+    if value is not None:  # None is the default solver
+        raises("solver", lambda: bridge.generate(1, solver=value))
+        raises("solver", lambda: bridge.evolve(8, solver=value))
+        raises("solver", lambda: bridge.interpolate(a, a, solver=value))
+        raises("solver", lambda: bridge.denoise(a, solver=value))
+        raises("solver", lambda: bridge.inpaint(a, known, solver=value))
+    assert calls == []
+
+
+def test_streaming_twins_check_their_arguments_at_once(bridge: Bridge) -> None:
+    """Not at the first step: a handler must be able to answer before it shows a progress bar."""
+    raises("n", lambda: bridge.generate_steps(0))
+    raises("frames", lambda: bridge.evolve_steps(1))
+    raises("variance", lambda: bridge.denoise_steps(picture(), -1.0))
+    raises("known_mask", lambda: bridge.inpaint_steps(picture(), torch.zeros(2, 2)))
+
+
+def test_paper_mode_without_a_density_ratio_says_what_to_do(bridge_without_ratio: Bridge) -> None:
+    for call in (bridge_without_ratio.generate, bridge_without_ratio.evolve):
+        with pytest.raises(ValueError, match=r"tiny has no density-ratio network.*train\.py ratio"):
+            call(mode="paper")
+    assert in_range(bridge_without_ratio.generate(1, mode="paper", paper=EXACT), 1)
+
+
+def test_whole_floats_and_numpy_numbers_are_accepted(bridge: Bridge) -> None:
+    """JSON clients send 2.0, arrays send numpy integers."""
+    expected = bridge.generate(2, seed=3, steps=2)
+    assert torch.equal(bridge.generate(2.0, seed=3.0, steps=2.0), expected)
+    assert torch.equal(bridge.generate(np.int64(2), seed=np.int64(3), steps=np.int64(2)), expected)
+    a = picture()
+    assert torch.equal(bridge.denoise(a, 1, 2.0, steps=2), bridge.denoise(a, 1.0, 2, steps=2))
+    assert torch.equal(
+        bridge.inpaint(a, mask(), 2.0, steps=2), bridge.inpaint(a, mask(), 2, steps=2)
+    )
+    assert torch.equal(bridge.denoise(a.numpy(), 1.0, 1), bridge.denoise(a, 1.0, 1))

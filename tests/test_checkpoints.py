@@ -1,0 +1,381 @@
+"""Round trips, and every way in which a checkpoint can be broken: one sentence each."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
+from safetensors.torch import load_file, save_file
+
+from sbcore import Bridge, CheckpointError, checkpoints
+from sbcore.networks import DensityRatioNet
+from tests.conftest import REPOSITORY, SIGMA, TAU, TINY, perturb, save_tiny, tiny_denoiser
+
+SHIPPED = sorted(path.parent for path in (REPOSITORY / "checkpoints").glob("*/config.json"))
+
+
+def edit_config(folder: Path, stem: str = "config", **changes: Any) -> None:
+    path = folder / f"{stem}.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    for key, value in changes.items():
+        if value is None:
+            config.pop(key)
+        else:
+            config[key] = value
+    path.write_text(json.dumps(config), encoding="utf-8")
+
+
+def edit_network(folder: Path, stem: str = "config", **changes: Any) -> None:
+    config = json.loads((folder / f"{stem}.json").read_text(encoding="utf-8"))
+    edit_config(folder, stem, network=config["network"] | changes)
+
+
+def edit_weights(
+    folder: Path, change: Callable[[dict[str, torch.Tensor]], None], name: str = "model"
+) -> None:
+    path = folder / f"{name}.safetensors"
+    tensors = {key: tensor.clone() for key, tensor in load_file(path).items()}
+    change(tensors)
+    save_file(tensors, path)
+
+
+# ----------------------------------------------------------------------------------------------
+# Round trips
+
+
+def test_denoiser_comes_back_up_to_half_precision(tmp_path: Path) -> None:
+    denoiser = tiny_denoiser()
+    facts = {"name": "tiny", "sigma": SIGMA, "tau": TAU, "training": {"images": 5}}
+    checkpoints.save_denoiser(tmp_path / "a" / "b", denoiser, TINY, **facts)
+    loaded, config = checkpoints.load_denoiser(tmp_path / "a" / "b")
+    assert not loaded.training
+    assert {k: config[k] for k in facts} == facts
+    for name, tensor in denoiser.state_dict().items():
+        kept = loaded.state_dict()[name]
+        assert kept.dtype == torch.float32
+        expected = tensor.half().float() if tensor.dim() > 1 else tensor
+        assert torch.equal(kept, expected), name
+    v = torch.randn(2, *TINY.shape)
+    torch.testing.assert_close(loaded(v, 0.5), denoiser(v, 0.5), rtol=0.01, atol=0.01)
+
+
+def test_a_second_round_trip_changes_nothing(tiny_folder: Path, tmp_path: Path) -> None:
+    loaded, _ = checkpoints.load_denoiser(tiny_folder)
+    checkpoints.save_denoiser(tmp_path / "copy", loaded, TINY, sigma=SIGMA, tau=TAU)
+    again, _ = checkpoints.load_denoiser(tmp_path / "copy")
+    assert all(torch.equal(again.state_dict()[k], v) for k, v in loaded.state_dict().items())
+
+
+def test_density_ratio_comes_back(tmp_path: Path) -> None:
+    network = DensityRatioNet(TINY.shape, 8)
+    perturb(network)
+    arguments = {"shape": list(TINY.shape), "channels": 8}
+    checkpoints.save_density_ratio(tmp_path, network, arguments, sigma=SIGMA, tau=TAU)
+    loaded, config = checkpoints.load_density_ratio(tmp_path)
+    assert config["kind"] == "density_ratio" and not loaded.training
+    x = torch.randn(3, *TINY.shape)
+    torch.testing.assert_close(loaded(x), network(x), rtol=0.01, atol=0.01)
+
+
+def test_model_without_density_ratio_has_none(tmp_path: Path) -> None:
+    assert checkpoints.load_density_ratio(save_tiny(tmp_path / "tiny", ratio=False)) is None
+
+
+def test_tensors_and_metadata_come_back_exactly(tmp_path: Path) -> None:
+    tensors = {"a": torch.randn(3, 4).t(), "b": torch.tensor(2.0), "c": torch.arange(3)}
+    checkpoints.save_tensors(tmp_path / "x.safetensors", tensors, {"note": "äöü"})
+    loaded, metadata = checkpoints.load_tensors(tmp_path / "x.safetensors")
+    assert metadata == {"note": "äöü"}
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors.items())
+
+
+def test_saving_over_a_checkpoint_replaces_it_and_leaves_no_other_file(tiny_folder: Path) -> None:
+    save_tiny(tiny_folder)
+    names = {path.name for path in tiny_folder.iterdir()}
+    assert names == {"config.json", "model.safetensors", "ratio.json", "ratio.safetensors"}
+    assert os.stat(tiny_folder / "config.json").st_mode & 0o777 == 0o644
+
+
+def test_loading_does_not_hold_the_file(tiny_folder: Path) -> None:
+    """Training overwrites a checkpoint that a server has loaded: its weights must not change."""
+    denoiser, _ = checkpoints.load_denoiser(tiny_folder)
+    before = {k: v.clone() for k, v in denoiser.state_dict().items()}
+    raw = (tiny_folder / "model.safetensors").read_bytes()
+    (tiny_folder / "model.safetensors").write_bytes(raw[:-4000] + bytes(4000))
+    assert all(torch.equal(denoiser.state_dict()[k], v) for k, v in before.items())
+
+
+# ----------------------------------------------------------------------------------------------
+# Broken checkpoints
+
+
+def truncate(folder: Path, keep: int) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:keep])
+
+
+def not_finite(value: float) -> Callable[[dict[str, torch.Tensor]], None]:
+    return lambda tensors: tensors["trunk.head.weight"].view(-1)[3:4].fill_(value)
+
+
+def only_a_pickle(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "model.pt").write_bytes(pickle.dumps({"weights": 1}))
+
+
+BREAK: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "truncated weights": (lambda f: truncate(f, 5000), "truncated"),
+    "truncated by a byte": (
+        lambda f: truncate(f, (f / "model.safetensors").stat().st_size - 1),
+        "truncated",
+    ),
+    "empty weights": (lambda f: truncate(f, 0), "truncated"),
+    "text as weights": (
+        lambda f: (f / "model.safetensors").write_text("version https://git-lfs"),
+        "truncated",
+    ),
+    "weights are a folder": (
+        lambda f: [(f / "model.safetensors").unlink(), (f / "model.safetensors").mkdir()],
+        "safetensors",
+    ),
+    "foreign weights": (
+        lambda f: save_file({"w": torch.ones(2)}, f / "model.safetensors"),
+        "does not fit",
+    ),
+    "one weight missing": (
+        lambda f: edit_weights(f, lambda t: t.pop("trunk.head.bias")),
+        "does not fit",
+    ),
+    "one weight too many": (
+        lambda f: edit_weights(f, lambda t: t.update(extra=torch.ones(1))),
+        "does not fit",
+    ),
+    "wrong shape": (
+        lambda f: edit_weights(f, lambda t: t.update(mean=torch.ones(3, 8, 8))),
+        "does not fit",
+    ),
+    "NaN weights": (lambda f: edit_weights(f, not_finite(float("nan"))), "not finite"),
+    "infinite weights": (lambda f: edit_weights(f, not_finite(float("inf"))), "not finite"),
+    "no weights": (lambda f: (f / "model.safetensors").unlink(), "holds no model.safetensors"),
+    "only a pickle": (only_a_pickle, "model.pt, a pickle, may run code"),
+    "no config": (lambda f: (f / "config.json").unlink(), "holds no config.json"),
+    "invalid JSON": (lambda f: (f / "config.json").write_text("{"), "not valid JSON"),
+    "binary config": (lambda f: (f / "config.json").write_bytes(b"\xff\xfe\x00"), "valid JSON"),
+    "config is a folder": (
+        lambda f: [(f / "config.json").unlink(), (f / "config.json").mkdir()],
+        "config.json",
+    ),
+    "foreign JSON": (
+        lambda f: (f / "config.json").write_text('{"_class_name": "UNet2DModel"}'),
+        "not written by",
+    ),
+    "a list as JSON": (lambda f: (f / "config.json").write_text("[1, 2]"), "not written by"),
+    "future version": (lambda f: edit_config(f, format_version=2), "please update"),
+    "version as text": (lambda f: edit_config(f, format_version="1"), "version"),
+    "no version": (lambda f: edit_config(f, format_version=None), "version"),
+    "wrong kind": (lambda f: edit_config(f, kind="density_ratio"), "not a denoiser"),
+    "no kind": (lambda f: edit_config(f, kind=None), "not a denoiser"),
+    "no network": (lambda f: edit_config(f, network=None), "cannot be built"),
+    "network is text": (lambda f: edit_config(f, network="big"), "cannot be built"),
+    "unknown option": (lambda f: edit_network(f, wings=2), "cannot be built"),
+    "impossible size": (lambda f: edit_network(f, image_size=17), "cannot be built"),
+    "size as text": (lambda f: edit_network(f, image_size="16"), "cannot be built"),
+    "patch of 0": (lambda f: edit_network(f, patch=0), "cannot be built"),
+    "no levels": (
+        lambda f: edit_network(f, channels=[], blocks=[], attention=[]),
+        "cannot be built",
+    ),
+    "channels is a number": (lambda f: edit_network(f, channels=16), "cannot be built"),
+    "absurd size": (lambda f: edit_network(f, image_size=2**24), "cannot be built"),
+    "another width": (lambda f: edit_network(f, channels=[16, 40]), "does not fit"),
+    "no sigma": (lambda f: edit_config(f, sigma=None), "sigma"),
+    "sigma is text": (lambda f: edit_config(f, sigma="two"), "sigma"),
+    "sigma is 0": (lambda f: edit_config(f, sigma=0.0), "sigma"),
+    "sigma is NaN": (lambda f: edit_config(f, sigma=float("nan")), "sigma"),
+    "no tau": (lambda f: edit_config(f, tau=None), "tau"),
+    "tau is negative": (lambda f: edit_config(f, tau=-8.0), "tau"),
+    "tau is a list": (lambda f: edit_config(f, tau=[8.0]), "tau"),
+    "ratio truncated": (
+        lambda f: (f / "ratio.safetensors").write_bytes(b"123"),
+        "truncated",
+    ),
+    "ratio without weights": (
+        lambda f: (f / "ratio.safetensors").unlink(),
+        "holds no ratio.safetensors",
+    ),
+    "ratio of another size": (
+        lambda f: checkpoints.save_density_ratio(
+            f,
+            DensityRatioNet((3, 8, 8), 8),
+            {"shape": [3, 8, 8], "channels": 8},
+            sigma=SIGMA,
+            tau=TAU,
+        ),
+        "density ratio",
+    ),
+    "ratio of another bridge": (lambda f: edit_config(f, "ratio", tau=2.0), "density ratio"),
+    "ratio of wrong kind": (lambda f: edit_config(f, "ratio", kind="denoiser"), "denoiser"),
+    "ratio without shape": (lambda f: edit_network(f, "ratio", shape=[3]), "cannot be built"),
+}
+
+
+@pytest.mark.parametrize("damage", BREAK)
+def test_broken_checkpoint_is_refused_in_one_sentence(damage: str, tiny_folder: Path) -> None:
+    inflict, reason = BREAK[damage]
+    inflict(tiny_folder)
+    with pytest.raises(CheckpointError, match=reason) as caught:
+        Bridge.from_pretrained(tiny_folder, "cpu")
+    message = str(caught.value)
+    assert isinstance(caught.value, ValueError)
+    assert str(tiny_folder) in message and "\n" not in message and message.endswith(".")
+    assert len(message) < 400
+
+
+def test_pickle_beside_the_weights_is_never_read(tiny_folder: Path) -> None:
+    (tiny_folder / "model.pt").write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
+    assert Bridge.from_pretrained(tiny_folder, "cpu").shape == TINY.shape
+
+
+# ----------------------------------------------------------------------------------------------
+# Places
+
+
+def test_file_instead_of_folder_is_refused(tiny_folder: Path) -> None:
+    with pytest.raises(CheckpointError, match="is a file; give the folder"):
+        Bridge.from_pretrained(tiny_folder / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    "name", ["checkpoints/nosuch", "nosuch", "./no/such", "/no/such", "a/b/c", "../nosuch", "~/x"]
+)
+def test_missing_folder_is_reported_without_asking_the_hub(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*arguments: Any, **options: Any) -> str:
+        raise AssertionError("the Hub was asked")
+
+    monkeypatch.setattr(checkpoints, "snapshot_download", unreachable)
+    with pytest.raises(CheckpointError, match="no checkpoint folder") as caught:
+        Bridge.from_pretrained(name)
+    assert name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LocalEntryNotFoundError("offline"),
+        ConnectionError("refused"),
+        TimeoutError(),
+        OSError(errno.ENOSPC, "No space left on device"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_unreachable_hub_is_one_sentence(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any, **options: Any) -> str:
+        raise error
+
+    monkeypatch.setattr(checkpoints, "snapshot_download", fail)
+    with pytest.raises(CheckpointError, match="could not be fetched from the Hub") as caught:
+        Bridge.from_pretrained("someone/some-faces")
+    assert "someone/some-faces" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_real_hub_client_when_offline_is_one_sentence() -> None:
+    """conftest sets HF_HUB_OFFLINE: nothing leaves the machine."""
+    with pytest.raises(CheckpointError, match="could not be fetched"):
+        Bridge.from_pretrained("someone/some-faces-that-nobody-has")
+
+
+@pytest.mark.parametrize("name", ["bad name/with spaces", "owner/..", "-/-"])
+def test_invalid_hub_id_is_one_sentence(name: str) -> None:
+    with pytest.raises(CheckpointError):
+        Bridge.from_pretrained(name)
+
+
+def test_hub_repository_loads_like_a_folder(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def download(repo_id: str, **options: Any) -> str:
+        asked.update(options, repo_id=repo_id)
+        return str(tiny_folder)
+
+    monkeypatch.setattr(checkpoints, "snapshot_download", download)
+    bridge = Bridge.from_pretrained("someone/faces", "cpu", revision="v1")
+    assert bridge.name == "tiny" and bridge.has_density_ratio
+    assert asked["repo_id"] == "someone/faces" and asked["revision"] == "v1"
+    assert not any(pattern.endswith((".pt", ".bin")) for pattern in asked["allow_patterns"])
+
+
+# ----------------------------------------------------------------------------------------------
+# Writing
+
+
+@pytest.mark.parametrize("function", ["fsync", "replace"])
+def test_full_disk_keeps_the_old_file_and_leaves_no_temporary_one(
+    function: str, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path.name: path.read_bytes() for path in tiny_folder.iterdir()}
+
+    def full(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, function, full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoints.save_denoiser(tiny_folder, tiny_denoiser(seed=1), TINY, sigma=1.0, tau=1.0)
+    monkeypatch.undo()
+    assert {path.name: path.read_bytes() for path in tiny_folder.iterdir()} == before
+    Bridge.from_pretrained(tiny_folder, "cpu")
+
+
+def test_interruption_while_writing_keeps_the_old_file(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path.name: path.read_bytes() for path in tiny_folder.iterdir()}
+
+    def interrupt(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        save_tiny(tiny_folder)
+    assert {path.name: path.read_bytes() for path in tiny_folder.iterdir()} == before
+
+
+def test_failed_first_save_leaves_no_half_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_tiny(tmp_path / "new")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+# ----------------------------------------------------------------------------------------------
+# What is shipped
+
+
+@pytest.mark.skipif(not SHIPPED, reason="checkpoints/ holds no model yet")
+@pytest.mark.parametrize("folder", SHIPPED or [None], ids=lambda path: path and path.name)
+def test_shipped_checkpoint_loads_and_draws(folder: Path) -> None:
+    bridge = Bridge.from_pretrained(folder, "cpu")
+    picture = bridge.generate(1, seed=0, steps=2)
+    assert picture.shape == (1, *bridge.shape) and picture.std() > 0.02
+
+
+@pytest.mark.skipif(not SHIPPED, reason="checkpoints/ holds no model yet")
+@pytest.mark.parametrize("folder", SHIPPED or [None], ids=lambda path: path and path.name)
+def test_shipped_checkpoint_has_a_model_card(folder: Path) -> None:
+    assert (folder / "README.md").is_file()

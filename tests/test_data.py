@@ -1,0 +1,466 @@
+"""Loaders on files made here; statistics against dense linear algebra; masks."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import struct
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sbcore.data import (
+    fit_picture,
+    load_images,
+    mean_and_std,
+    principal_components,
+    random_masks,
+    split_validation,
+)
+from tests.conftest import smooth_pictures
+
+
+def random_array(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def png(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, "PNG")
+    return file.getvalue()
+
+
+def as_tensor(arrays: np.ndarray) -> torch.Tensor:
+    """(n, h, w, c) to (n, c, h, w)."""
+    return torch.from_numpy(np.ascontiguousarray(arrays.transpose(0, 3, 1, 2)))
+
+
+def picture_folder(folder: Path, n: int = 3, size: int = 8) -> np.ndarray:
+    folder.mkdir(parents=True)
+    arrays = random_array(n, size, size, 3)
+    for i, array in enumerate(arrays):
+        (folder / f"{i}.png").write_bytes(png(array))
+    return arrays
+
+
+# ----------------------------------------------------------------------------------------------
+# Folders and zips
+
+
+def test_folder_is_read_in_name_order_with_subfolders_and_other_files_skipped(
+    tmp_path: Path,
+) -> None:
+    arrays = picture_folder(tmp_path / "set")
+    (tmp_path / "set" / "sub").mkdir()
+    (tmp_path / "set" / "sub" / "9.PNG").write_bytes(png(arrays[0]))
+    (tmp_path / "set" / "notes.txt").write_text("no picture")
+    loaded = load_images(tmp_path / "set", 8)
+    assert loaded.dtype == torch.uint8 and loaded.is_contiguous()
+    assert torch.equal(loaded, as_tensor(arrays[[0, 1, 2, 0]]))
+
+
+def test_zip_is_read_like_a_folder_without_the_litter_of_macos(tmp_path: Path) -> None:
+    arrays = random_array(3, 8, 8, 3)
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for i in (2, 0, 1):
+            archive.writestr(f"inner/{i}.png", png(arrays[i]))
+        archive.writestr("__MACOSX/inner/._0.png", b"litter")
+        archive.writestr("readme.md", b"text")
+    assert torch.equal(load_images(tmp_path / "set.zip", 8), as_tensor(arrays))
+
+
+def test_limit_and_progress(tmp_path: Path) -> None:
+    arrays, calls = picture_folder(tmp_path / "set", n=5), []
+    loaded = load_images(tmp_path / "set", 8, limit=3, on_progress=lambda *c: calls.append(c))
+    assert torch.equal(loaded, as_tensor(arrays[:3]))
+    assert calls == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_other_shapes_are_cropped_at_the_centre_and_resized() -> None:
+    wide = np.zeros((10, 30, 3), np.uint8)
+    wide[:, 10:20] = 200
+    assert (fit_picture(Image.fromarray(wide), 10) == 200).all()
+    assert (fit_picture(Image.fromarray(wide.transpose(1, 0, 2)), 10) == 200).all()
+    assert fit_picture(Image.fromarray(wide), 4).shape == (4, 4, 3)
+
+
+def test_orientation_tag_is_obeyed() -> None:
+    array = random_array(8, 8, 3)
+    picture = Image.fromarray(array)
+    exif = picture.getexif()
+    exif[0x0112] = 3  # turned by 180 degrees
+    file = io.BytesIO()
+    picture.save(file, "PNG", exif=exif)
+    assert np.array_equal(fit_picture(Image.open(file), 8), array[::-1, ::-1])
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "1"])
+def test_every_mode_becomes_rgb(mode: str) -> None:
+    picture = Image.fromarray(np.full((8, 8, 3), 255, np.uint8)).convert(mode)
+    assert (fit_picture(picture, 8) == 255).all()
+
+
+def test_sixteen_bit_pictures_keep_their_shades() -> None:
+    ramp = np.arange(0, 65536, 1024, dtype=np.uint16).reshape(8, 8)
+    fitted = fit_picture(Image.fromarray(ramp), 8)
+    assert np.abs(fitted[..., 0] - ramp / 257.0).max() <= 1.5
+
+
+# ----------------------------------------------------------------------------------------------
+# CelebA
+
+
+def test_aligned_celeba_is_cropped_as_in_the_paper(tmp_path: Path) -> None:
+    """128x128 at top 57, left 25, found by the official names and shape."""
+    arrays = random_array(2, 218, 178, 3)
+    (tmp_path / "img_align_celeba").mkdir()
+    for i, array in enumerate(arrays):
+        Image.fromarray(array).save(tmp_path / "img_align_celeba" / f"00000{i + 1}.png")
+    loaded = load_images(tmp_path / "img_align_celeba", 128)
+    assert torch.equal(loaded, as_tensor(arrays[:, 57:185, 25:153]))
+
+
+def test_aligned_celeba_jpeg_inside_a_zip_is_recognised(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    Image.fromarray(random_array(218, 178, 3)).save(file, "JPEG", quality=95)
+    decoded = np.asarray(Image.open(file))
+    with zipfile.ZipFile(tmp_path / "celeba.zip", "w") as archive:
+        for name in ("img_align_celeba/000001.jpg", "img_align_celeba/000002.jpg"):
+            archive.writestr(name, file.getvalue())
+    loaded = load_images(tmp_path / "celeba.zip", 128)
+    assert torch.equal(loaded[1], as_tensor(decoded[None, 57:185, 25:153])[0])
+
+
+def test_celeba_at_half_resolution_is_cropped_to_exactly_64(tmp_path: Path) -> None:
+    array = random_array(109, 89, 3)
+    assert np.array_equal(fit_picture(Image.fromarray(array), 64), array[28:92, 12:76])
+
+
+def test_a_holiday_picture_of_that_shape_is_cropped_at_the_centre() -> None:
+    array = random_array(218, 178, 3)
+    cropped = fit_picture(Image.fromarray(array), 178, "beach.jpg")
+    assert np.array_equal(cropped, array[20:198])
+
+
+# ----------------------------------------------------------------------------------------------
+# IDX, CIFAR-10, tile sheets
+
+
+def idx(arrays: np.ndarray) -> bytes:
+    return b"\x00\x00\x08\x03" + struct.pack(">III", *arrays.shape) + arrays.tobytes()
+
+
+@pytest.mark.parametrize("name", ["t10k-images-idx3-ubyte", "t10k-images-idx3-ubyte.gz"])
+def test_idx_is_read_plain_and_gzipped_at_its_own_size(tmp_path: Path, name: str) -> None:
+    arrays = random_array(4, 28, 28)
+    content = idx(arrays)
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    loaded = load_images(tmp_path / name, 28, channels=1)
+    assert torch.equal(loaded, as_tensor(arrays[..., None]))
+    in_colour = load_images(tmp_path / name, 28, channels=3)
+    assert torch.equal(in_colour, loaded.expand(-1, 3, -1, -1))
+    assert len(load_images(tmp_path / name, 28, limit=2)) == 2
+
+
+def test_idx_is_padded_to_32_and_resized_to_anything_else(tmp_path: Path) -> None:
+    path, arrays = tmp_path / "train-images-idx3-ubyte", random_array(2, 28, 28)
+    path.write_bytes(idx(arrays))
+    padded = load_images(path, 32, channels=1)
+    assert torch.equal(padded[:, 0, 2:30, 2:30], torch.from_numpy(arrays))
+    assert padded[:, :, :2].max() == 0 and padded[..., 30:].max() == 0
+    assert load_images(path, 16, channels=1).shape == (2, 1, 16, 16)
+
+
+def test_idx_of_oblong_pictures_still_gives_squares(tmp_path: Path) -> None:
+    path = tmp_path / "oblong-idx3-ubyte"
+    path.write_bytes(idx(random_array(3, 16, 20)))
+    assert load_images(path, 16, channels=1).shape == (3, 1, 16, 16)
+
+
+def cifar_archive(path: Path, batches: dict[str, bytes]) -> None:
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in batches.items():
+            member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+
+def cifar_batch(arrays: np.ndarray) -> bytes:
+    rows = arrays.transpose(0, 3, 1, 2).reshape(len(arrays), -1)
+    labels = np.arange(len(arrays), dtype=np.uint8)[:, None]
+    return np.concatenate([labels, rows], axis=1).tobytes()
+
+
+def test_cifar_binary_archive_is_read_in_batch_order_without_its_test_set(tmp_path: Path) -> None:
+    arrays = random_array(6, 32, 32, 3)
+    cifar_archive(
+        tmp_path / "cifar-10-binary.tar.gz",
+        {
+            "test_batch.bin": cifar_batch(random_array(3, 32, 32, 3, seed=9)),
+            "data_batch_2.bin": cifar_batch(arrays[3:]),
+            "data_batch_1.bin": cifar_batch(arrays[:3]),
+        },
+    )
+    loaded = load_images(tmp_path / "cifar-10-binary.tar.gz", 32)
+    assert torch.equal(loaded, as_tensor(arrays))
+
+
+def test_cifar_python_archive_is_refused_because_it_holds_pickles(tmp_path: Path) -> None:
+    cifar_archive(tmp_path / "cifar-10-python.tar.gz", {"data_batch_1": b"\x80\x02}."})
+    with pytest.raises(ValueError, match="binary CIFAR-10 archive"):
+        load_images(tmp_path / "cifar-10-python.tar.gz", 32)
+
+
+def test_tile_sheets_are_cut_in_row_major_order(tmp_path: Path) -> None:
+    sheet = random_array(1600, 1600, 3)
+    Image.fromarray(sheet).save(tmp_path / "train-00.webp", lossless=True, method=0, quality=0)
+    loaded = load_images(tmp_path, 32)
+    assert loaded.shape == (2500, 3, 32, 32)
+    second_row_third = as_tensor(sheet[None, 32:64, 64:96])[0]
+    assert torch.equal(loaded[52], second_row_third)
+
+
+def test_grey_is_luma(tmp_path: Path) -> None:
+    arrays = picture_folder(tmp_path / "set")
+    loaded = load_images(tmp_path / "set", 8, channels=1)
+    expected = np.stack([np.asarray(Image.fromarray(a).convert("L")) for a in arrays])
+    assert loaded.shape == (3, 1, 8, 8)
+    assert (loaded[:, 0].int() - torch.from_numpy(expected).int()).abs().max() <= 1
+
+
+# ----------------------------------------------------------------------------------------------
+# Bad sources: one sentence, naming the file
+
+
+def damaged(kind: str, folder: Path) -> Path:
+    """A broken source of each kind."""
+    arrays = random_array(3, 28, 28)
+    good = idx(arrays)
+    if kind == "missing":
+        return folder / "nothing here"
+    if kind == "empty folder":
+        (folder / "empty").mkdir()
+        return folder / "empty"
+    if kind == "one picture":
+        picture_folder(folder / "one", n=1)
+        return folder / "one"
+    if kind in ("broken picture", "truncated picture", "broken chunk", "a folder named png"):
+        picture_folder(folder / "set")
+        whole = (folder / "set" / "1.png").read_bytes()
+        content = {
+            "broken picture": b"no picture",
+            "truncated picture": whole[: len(whole) // 2],
+            "broken chunk": whole[:33] + struct.pack(">I", 10) + whole[37:],
+        }
+        if kind in content:
+            (folder / "set" / "1.png").write_bytes(content[kind])
+        else:
+            (folder / "set" / "2.png").unlink()
+            (folder / "set" / "2.png").mkdir()
+        return folder / "set"
+    if kind == "no archive":
+        (folder / "set.zip").write_bytes(b"PK no zip")
+        return folder / "set.zip"
+    if kind == "text file":
+        (folder / "list.txt").write_text("a.png\nb.png\n")
+        return folder / "list.txt"
+    if kind in ("damaged zip", "damaged deflate", "encrypted zip"):
+        path = folder / "set.zip"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for i in range(2):
+                archive.writestr(f"{i}.png", png(np.zeros((64, 64, 3), np.uint8)))
+        raw = bytearray(path.read_bytes())
+        if kind == "encrypted zip":  # the flag of the file and of the directory
+            directory = raw.index(b"PK\x01\x02")
+            raw[6] |= 1
+            raw[directory + 8] |= 1
+        elif kind == "damaged deflate":
+            raw[35:45] = b"\xff" * 10
+        else:
+            raw = raw[: len(raw) // 2]
+        path.write_bytes(raw)
+        return path
+    if kind == "no sheets":
+        for i in range(2):
+            Image.fromarray(random_array(40, 40, 3)).save(folder / f"train-{i}.webp")
+        return folder
+    path = folder / ("set-idx3-ubyte.gz" if "gz" in kind else "set-idx3-ubyte")
+    if "archive" in kind:
+        path = folder / "cifar.tar.gz"
+        cifar_archive(path, {"data_batch_1.bin": cifar_batch(random_array(3, 32, 32, 3))[:-5]})
+        if kind == "truncated archive":
+            path.write_bytes(path.read_bytes()[:2000])
+        return path
+    content = {
+        "truncated idx": good[:-1],
+        "idx header only": good[:10],
+        "idx of labels": b"\x00\x00\x08\x01" + good[4:],
+        "truncated gz": gzip.compress(good)[:-200],
+        "no gz": good,
+        "damaged gz": gzip.compress(good)[:30] + b"\xff" * 40 + gzip.compress(good)[70:],
+        "idx of nothing": idx(arrays[:0]),
+    }[kind]
+    path.write_bytes(content)
+    return path
+
+
+KINDS = (
+    "missing",
+    "empty folder",
+    "one picture",
+    "broken picture",
+    "truncated picture",
+    "broken chunk",
+    "a folder named png",
+    "no archive",
+    "text file",
+    "damaged zip",
+    "damaged deflate",
+    "encrypted zip",
+    "no sheets",
+    "short archive",
+    "truncated archive",
+    "truncated idx",
+    "idx header only",
+    "idx of labels",
+    "truncated gz",
+    "no gz",
+    "damaged gz",
+    "idx of nothing",
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bad_source_is_a_value_error_of_one_line_that_names_it(kind: str, tmp_path: Path) -> None:
+    source = damaged(kind, tmp_path)
+    with pytest.raises(ValueError) as caught:
+        load_images(source, 32)
+    message = str(caught.value)
+    assert str(source) in message and "\n" not in message
+    if kind in ("broken picture", "truncated picture", "broken chunk"):
+        assert "1.png" in message
+
+
+def test_validation_set_is_found_beside_the_training_set(tmp_path: Path) -> None:
+    assert split_validation(tmp_path / "train.zip") is None
+    (tmp_path / "val.zip").touch()
+    assert split_validation(tmp_path / "train.zip") == tmp_path / "val.zip"
+    assert split_validation(tmp_path / "val.zip") is None
+
+
+# ----------------------------------------------------------------------------------------------
+# Statistics
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_mean_and_std_equal_the_plain_formulas(flip: bool) -> None:
+    pictures = smooth_pictures(37, size=8)
+    everything = torch.cat([pictures, pictures.flip(-1)]) if flip else pictures
+    everything = everything.double() / 255
+    mean, std = mean_and_std(pictures, flip)
+    torch.testing.assert_close(mean.double(), everything.mean(0), rtol=1e-6, atol=1e-6)
+    expected = (everything - everything.mean(0)).square().mean().sqrt().item()
+    assert std == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("rank", [1, 10, 48])
+def test_principal_components_equal_eigh(flip: bool, rank: int) -> None:
+    pictures = smooth_pictures(60, size=8, channels=1)
+    mean, _ = mean_and_std(pictures, flip)
+    everything = torch.cat([pictures, pictures.flip(-1)]) if flip else pictures
+    centred = (everything.double() / 255 - mean).flatten(1)
+    covariance = centred.T @ centred / len(centred)
+    values, vectors = torch.linalg.eigh(covariance)
+    values, vectors = values.flip(0), vectors.flip(1)
+
+    basis, eigenvalues, rest = principal_components(pictures, mean, rank, flip)
+    assert basis.shape == (rank, 64) and eigenvalues.shape == (rank,)
+    torch.testing.assert_close(basis @ basis.T, torch.eye(rank), atol=1e-5, rtol=0)
+    floor = torch.tensor(1e-6, dtype=torch.float64)
+    torch.testing.assert_close(
+        eigenvalues.double(), values[:rank].maximum(floor), rtol=1e-4, atol=1e-6
+    )
+    expected_rest = (covariance.trace() - values[:rank].sum()) / (64 - rank)
+    assert rest.item() == pytest.approx(expected_rest.clamp(min=1e-6).item(), rel=1e-3, abs=1e-6)
+    if rank == 10:  # the subspace: each true component lies in it
+        inside = basis.double() @ vectors[:, :rank]
+        torch.testing.assert_close(
+            inside.square().sum(0), torch.ones(rank).double(), rtol=0, atol=1e-3
+        )
+
+
+def test_principal_components_depend_on_the_seed_not_on_the_global_stream() -> None:
+    pictures = smooth_pictures(30, size=8)
+    mean, _ = mean_and_std(pictures, True)
+    torch.manual_seed(1)
+    first = principal_components(pictures, mean, 5, True)
+    torch.manual_seed(2)
+    second = principal_components(pictures, mean, 5, True)
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_constant_pictures_have_the_floor_of_eight_bits_as_variance() -> None:
+    pictures = torch.full((5, 1, 4, 4), 77, dtype=torch.uint8)
+    mean, _ = mean_and_std(pictures, False)
+    _, eigenvalues, rest = principal_components(pictures, mean, 2, False)
+    assert eigenvalues.min() > 0 and rest > 0
+
+
+# ----------------------------------------------------------------------------------------------
+# Masks
+
+
+@pytest.mark.parametrize("size", [28, 32, 64])
+def test_masks_are_boolean_and_each_has_known_pixels_and_a_hole(size: int) -> None:
+    masks = random_masks(500, size, torch.Generator().manual_seed(0))
+    assert masks.shape == (500, 1, size, size) and masks.dtype == torch.bool
+    known = masks.flatten(1).float().mean(1)
+    assert known.min() > 0 and known.max() < 1
+
+
+def test_masks_are_determined_by_the_generator() -> None:
+    first, again, other = (
+        random_masks(20, 16, torch.Generator().manual_seed(seed)) for seed in (3, 3, 4)
+    )
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_masks_are_of_all_the_kinds_that_people_draw() -> None:
+    """Boxes and half pictures are rectangles; pixels scatter; strokes are neither."""
+    masks = random_masks(400, 32, torch.Generator().manual_seed(0))[:, 0]
+
+    def is_rectangle(region: torch.Tensor) -> bool:
+        ys, xs = region.nonzero(as_tuple=True)
+        area = (ys.max() - ys.min() + 1) * (xs.max() - xs.min() + 1)
+        return bool(area == region.sum())
+
+    changes = (masks[:, 1:] != masks[:, :-1]).float().mean((1, 2))
+    scattered = changes > 0.1
+    halves = torch.stack([m.any(0).all() & m.any(1).all() for m in ~masks]) & ~scattered
+    boxes = torch.tensor([is_rectangle(~m) for m in masks])
+    outside = torch.tensor([is_rectangle(m) for m in masks])
+    edges = torch.tensor(
+        [bool(m[0].any() or m[-1].any() or m[:, 0].any() or m[:, -1].any()) for m in masks]
+    )
+    assert (boxes & edges).any()  # box holes and half pictures
+    assert (outside & ~edges).any()  # outpainting around a box
+    assert scattered.any() and halves.any()
+    assert (~boxes & ~outside & ~scattered).any()  # strokes
+
+
+# ----------------------------------------------------------------------------------------------
+# The real data
+
+
+def test_development_data_loads(data: Path) -> None:
+    faces = load_images(data / "celeba-10k" / "val.zip", 64, limit=20)
+    assert faces.shape == (20, 3, 64, 64)
+    digits = load_images(data / "mnist-10k" / "t10k-images-idx3-ubyte.gz", 28, channels=1)
+    assert digits.shape == (10_000, 1, 28, 28)
+    assert split_validation(data / "celeba-10k" / "train.zip").name == "val.zip"
