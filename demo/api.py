@@ -96,9 +96,8 @@ def _evolve(models: Models) -> Callable[..., Iterator[Any]]:
             for states, update, facts in run:
                 if update.final:
                     film = media.animation(states.particles, folder, "evolution")
-                    path = folder / "strip.png"
-                    states.strip().save(path)
-                    yield str(film), str(path), facts
+                    strip = media.save_png(states.strip(), folder, "strip", facts)
+                    yield str(film), str(strip), facts
                 else:
                     yield _waiting(2, update)
 
@@ -135,8 +134,10 @@ def _inpaint(models: Models) -> Callable[..., Iterator[Any]]:
         with widgets.sentences(), widgets.downloads() as folder:
             bridge = models.get(model or None)
             channels, size, _ = bridge.shape
-            source = widgets.read_picture(image, size, channels)
-            hole = imaging.hole_from_picture(mask, size)
+            with widgets.about("image"):
+                source = widgets.read_picture(image, size, channels)
+            with widgets.about("mask"):
+                hole = imaging.hole_from_picture(mask, size)
             run = inpaint.inpaint(bridge, source, hole, count, runs.seed_of(seed), method)
             for fills, update, facts in run:
                 if update.final:

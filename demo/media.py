@@ -150,7 +150,7 @@ def film_strip(
     """
     if not 0 < len(frames) == len(labels) >= sum(count for _, count in groups):
         raise ValueError("a film strip needs frames, a label for each, and no larger groups")
-    grid = _Grid(tile, min(columns, len(frames)), head=BAR + tile // 5 if groups else 0)
+    grid = _Grid(tile, min(columns, len(frames)), head=BAR + tile // 4 if groups else 0)
     strip = Image.new("RGB", grid.canvas(len(frames)), PAPER)
     _draw_tiles(strip, grid, frames, labels)
     _draw_bars(strip, grid, groups)
@@ -165,18 +165,18 @@ class _Grid(NamedTuple):
     head: int  # height of the bar and its title above a tile
 
     def corner(self, row: int, column: int) -> tuple[int, int]:
-        row_height = self.head + self.tile + self.tile // 3
+        row_height = self.head + self.tile + 2 * self.tile // 5
         return MARGIN + column * (self.tile + GAP), MARGIN + row * row_height + self.head
 
     def canvas(self, count: int) -> tuple[int, int]:
         right, bottom = self.corner((count - 1) // self.columns, self.columns - 1)
-        return right + self.tile + MARGIN, bottom + self.tile + self.tile // 6 + MARGIN
+        return right + self.tile + MARGIN, bottom + self.tile + self.tile // 4 + MARGIN
 
 
 def _draw_tiles(
     strip: Image.Image, grid: _Grid, frames: Sequence[np.ndarray], labels: Sequence[str]
 ) -> None:
-    draw, font = ImageDraw.Draw(strip), ImageFont.load_default(grid.tile // 8)
+    draw, font = ImageDraw.Draw(strip), ImageFont.load_default(grid.tile // 6)
     corners = _rounded_square(grid.tile)
     for index, (frame, label) in enumerate(zip(frames, labels, strict=True)):
         left, top = grid.corner(*divmod(index, grid.columns))
@@ -186,7 +186,7 @@ def _draw_tiles(
 
 
 def _draw_bars(strip: Image.Image, grid: _Grid, groups: Sequence[tuple[str, int]]) -> None:
-    draw, font = ImageDraw.Draw(strip), ImageFont.load_default(grid.tile // 7)
+    draw, font = ImageDraw.Draw(strip), ImageFont.load_default(grid.tile // 6)
     start = 0
     for index, (title, count) in enumerate(groups):
         colour, stop = GROUP_COLOURS[index % len(GROUP_COLOURS)], start + count

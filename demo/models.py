@@ -44,5 +44,13 @@ class Models:
             raise CheckpointError(f"There is no model {name!r}; choose {', '.join(self.names)}.")
         with self._lock:
             if name not in self._loaded:
-                self._loaded[name] = Bridge.from_pretrained(self._sources[name], self._device)
+                self._loaded[name] = self._load(name)
             return self._loaded[name]
+
+    def _load(self, name: str) -> Bridge:
+        source = self._sources[name]
+        try:
+            return Bridge.from_pretrained(source, self._device)
+        except CheckpointError as error:  # visitors need not know the server's folders
+            reason = str(error).replace(str(source), name)
+            raise CheckpointError(f"The model {name} cannot be used: {reason}") from error

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sbcore import SOLVERS, Bridge, Step
+from sbcore import SOLVERS, Bridge, Step, frame_indices
 
 PREVIEWS_PER_SECOND = 10
 MAX_STEPS = 2000
@@ -27,6 +27,8 @@ class Update:
 
     step: Step
     final: bool
+    frame: bool
+    """Whether the state belongs to the film, where one is made."""
     fraction: float
     """Part of the run that is done, in [0, 1]."""
     seconds: float
@@ -38,12 +40,12 @@ class Update:
         return self.seconds * (1 / self.fraction - 1) if self.fraction else math.inf
 
 
-def watch(steps: Iterator[Step], every: bool = False) -> Iterator[Update]:
+def watch(steps: Iterator[Step], frames: int | None = None) -> Iterator[Update]:
     """Follow a run: the first update, at most 10 a second after it, and always the last.
 
     Args:
         steps: A streaming run of the bridge.
-        every: Report every step, however fast they come.
+        frames: Report this many states, evenly spread over the run, however fast they come.
 
     Yields:
         An `Update`; the consumer may stop at any of them.
@@ -52,9 +54,10 @@ def watch(steps: Iterator[Step], every: bool = False) -> Iterator[Update]:
     for step in steps:
         now = time.monotonic()
         final = step.index == step.total
-        if final or every or now - shown >= 1 / PREVIEWS_PER_SECOND:
+        frame = frames is not None and step.index in frame_indices(step.total, frames)
+        if final or frame or now - shown >= 1 / PREVIEWS_PER_SECOND:
             shown = now
-            yield Update(step, final, step.index / step.total, now - start)
+            yield Update(step, final, frame, step.index / step.total, now - start)
 
 
 def pictures(batch: Any) -> list[np.ndarray]:
@@ -85,6 +88,19 @@ def report(bridge: Bridge, update: Update, seed: int, mode: str, solver: str) ->
     }
 
 
+def check_mode(bridge: Bridge, mode: Any) -> None:
+    """Refuse paper mode to a model that lacks the network for it.
+
+    Raises:
+        ValueError: With one sentence for the visitor.
+    """
+    if mode == "paper" and not bridge.has_density_ratio:
+        raise ValueError(
+            f"Paper mode needs a density-ratio network, and {bridge.name} has none: "
+            "please choose fast mode."
+        )
+
+
 def recipe_line(facts: dict[str, Any]) -> str:
     """The report as one line: seed 17 · 20 evaluations · 0.9 s · DPM-Solver++(2M)."""
     solver = SOLVERS[facts["solver"]].title if facts["solver"] in SOLVERS else facts["solver"]
@@ -108,7 +124,7 @@ def whole(name: str, value: Any, least: int, most: int) -> int:
     except (TypeError, ValueError, OverflowError):
         fits = False
     if not fits or isinstance(value, bool):
-        raise ValueError(f"{name} must be a whole number from {least} to {most}, got {value}.")
+        raise ValueError(f"{name} must be a whole number from {least} to {most}, got {value!s:.40}.")
     return int(value)
 
 
@@ -120,7 +136,7 @@ def number(name: str, value: Any, least: float, most: float) -> float:
         or not math.isfinite(value)
         or not least <= value <= most
     ):
-        raise ValueError(f"{name} must be a number from {least:g} to {most:g}, got {value}.")
+        raise ValueError(f"{name} must be a number from {least:g} to {most:g}, got {value!s:.40}.")
     return float(value)
 
 

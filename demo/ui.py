@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+import threading
+from contextlib import suppress
+from functools import lru_cache, partial
 from typing import Any
 
 import gradio as gr
@@ -10,6 +12,7 @@ import gradio as gr
 from demo import api, imaging, widgets
 from demo.models import Models
 from demo.tabs import evolution, generate, inpaint, interpolate
+from sbcore import CheckpointError
 
 TITLE = "Schrödinger Bridge Studio"
 THEME = gr.themes.Soft(
@@ -37,6 +40,31 @@ THEME = gr.themes.Soft(
     block_label_text_color="*body_text_color_subdued",
     block_label_text_color_dark="*body_text_color_subdued",
     block_label_text_weight="500",
+    body_text_color_subdued="*neutral_500",  # Soft's own grey and orange are too pale to read
+    body_text_color_subdued_dark="*neutral_400",
+    color_accent="*primary_600",
+    slider_color="*primary_600",
+    button_primary_background_fill="*primary_600",
+    button_primary_background_fill_hover="*primary_700",
+    checkbox_label_background_fill_selected="*primary_600",
+    input_border_width="1px",
+    input_border_width_dark="1px",
+    input_border_color="*neutral_300",
+    input_border_color_dark="*neutral_600",
+    input_background_fill_dark="*neutral_800",
+    input_shadow="none",
+    checkbox_border_color="*neutral_400",
+    checkbox_label_shadow="none",
+    button_border_width="1px",
+    button_primary_border_color="transparent",
+    button_secondary_border_color="*neutral_300",
+    button_secondary_border_color_dark="*neutral_600",
+    button_secondary_background_fill_dark="*neutral_800",
+    button_secondary_background_fill_hover_dark="*neutral_700",
+    button_secondary_shadow="none",
+    button_secondary_shadow_hover="none",
+    button_primary_shadow="none",
+    button_primary_shadow_hover="none",
 )
 LAUNCH = {
     "theme": THEME,
@@ -94,10 +122,10 @@ def _header(models: Models) -> gr.Dropdown:
 
 def device_text(models: Models) -> str:
     """What the page computes on, in words."""
-    try:
-        return models.get().device_name
-    except ValueError:
-        return "no model"
+    for name in models.names:
+        with suppress(CheckpointError):
+            return models.get(name).device_name
+    return "no model"
 
 
 def _wire_sending(
@@ -109,18 +137,13 @@ def _wire_sending(
 ) -> None:
     """Buttons under a face: evolve it, morph it, inpaint it."""
     outputs = [
-        tabs,
-        evolved.seed,
-        evolved.fresh,
-        morphed.image_a,
-        morphed.image_b,
-        painted.source,
-        painted.editor,
-        painted.compare,
+        *(tabs, evolved.seed, evolved.fresh, evolved.status),
+        *(morphed.image_a, morphed.image_b, morphed.status),
+        *(painted.source, painted.editor, painted.compare, painted.before_after, painted.status),
     ]
 
-    def go(tab: str) -> dict[Any, Any]:
-        return {tabs: gr.Tabs(selected=tab)}
+    def go(tab: str, status: gr.HTML, text: str) -> dict[Any, Any]:
+        return {tabs: gr.Tabs(selected=tab), status: widgets.note_html(text)}
 
     def send(drawn: Any, event: gr.EventData) -> dict[Any, Any]:
         index = int(getattr(event, "index", -1))
@@ -130,26 +153,32 @@ def _wire_sending(
         match event.action:
             case "evolve":
                 seed = drawn.seed + index
-                return go("evolution") | {evolved.seed: seed, evolved.fresh: False}
-            case "a":
-                return go("interpolate") | {morphed.image_a: widgets.pil(picture)}
-            case "b":
-                return go("interpolate") | {morphed.image_b: widgets.pil(picture)}
+                moved = go("evolution", evolved.status, f"Seed {seed} is set; now press Evolve.")
+                return moved | {evolved.seed: seed, evolved.fresh: False}
+            case "a" | "b" as letter:
+                image = morphed.image_a if letter == "a" else morphed.image_b
+                text = f"Picture {letter.upper()} is set; now press Interpolate."
+                return go("interpolate", morphed.status, text) | {image: widgets.pil(picture)}
             case "inpaint":
+                moved = go("inpaint", painted.status, "Paint over a part, or take a ready mask.")
                 value = inpaint.editor_value(picture)
-                return go("inpaint") | {painted.source: picture, painted.editor: value}
+                return moved | {painted.source: picture, painted.editor: value}
+            case "compare":
+                return {
+                    painted.compare: inpaint.compare(drawn.source, picture),
+                    painted.before_after: gr.Accordion(open=True),
+                }
             case "keep":
                 return {
                     painted.source: picture,
                     painted.editor: inpaint.editor_value(picture),
                     painted.compare: inpaint.compare(drawn.source, picture),
+                    painted.status: widgets.note_html("Kept: paint over the next part."),
                 }
         return {}
 
     for tab, state in ((generated.grid, generated.drawn), (painted.grid, painted.filled)):
-        tab.click(
-            send, state, outputs, queue=False, show_progress="hidden", api_visibility="private"
-        )
+        tab.click(send, state, outputs, **widgets.QUIET)
 
 
 def _wire_examples(
@@ -162,51 +191,39 @@ def _wire_examples(
     painted: inpaint.InpaintTab,
 ) -> None:
     """Fill every tab with a worked example, on load and when the model changes."""
+    stages = {
+        "generate": generated,
+        "evolution": evolved,
+        "interpolate": morphed,
+        "inpaint": painted,
+    }
 
-    @lru_cache(maxsize=8)
-    def worked(name: str) -> tuple[Any, ...]:
+    drawing = threading.Lock()  # two newcomers, one drawing
+
+    @lru_cache(maxsize=32)
+    def worked(tab: str, name: str | None) -> tuple[Any, ...]:
         bridge = models.get(name)
-        faces = generate.examples(bridge)
-        pictures = faces[1].pictures
-        return (
-            *faces,
-            *evolution.examples(bridge),
-            *interpolate.examples(bridge, pictures),
-            *inpaint.examples(bridge, pictures),
-            gr.update(maximum=bridge.sigma**2),
-        )
+        match tab:
+            case "generate":
+                return generate.examples(bridge)
+            case "evolution":
+                return evolution.examples(bridge)
+        module = interpolate if tab == "interpolate" else inpaint
+        return module.examples(bridge, worked("generate", name)[1].pictures)
 
-    outputs = [
-        generated.grid,
-        generated.drawn,
-        generated.status,
-        evolved.player,
-        evolved.strip,
-        evolved.status,
-        morphed.image_a,
-        morphed.image_b,
-        morphed.player,
-        morphed.strip,
-        morphed.mix,
-        morphed.status,
-        painted.source,
-        painted.editor,
-        painted.grid,
-        painted.filled,
-        painted.compare,
-        painted.status,
-        morphed.variance,
-    ]
-
-    def show(name: str | None) -> tuple[Any, ...]:
+    def show(tab: str, anew: bool, name: str | None, status: str) -> tuple[Any, ...]:
+        *others, _ = stages[tab].examples  # the last one is the status line
+        keep = [gr.skip()] * len(others)
+        if status and not anew:  # the visitor was faster
+            return (*keep, gr.skip())
         try:
-            with widgets.sentences():
-                return worked(name)
+            with widgets.sentences(), drawing:
+                return worked(tab, name)
         except gr.Error as error:
-            message = widgets.error_html(str(error.message))
-            statuses = (generated.status, evolved.status, morphed.status, painted.status)
-            return tuple(message if output in statuses else gr.skip() for output in outputs)
+            return (*keep, widgets.error_html(str(error.message)))
 
-    options = {"show_progress": "hidden", "api_visibility": "private", **widgets.QUEUE}
-    page.load(show, model, outputs, **options)
-    model.change(show, model, outputs, **options)
+    # Not in the queue: drawn once, they are free, and a newcomer need not wait for others' runs.
+    for listen, anew in ((page.load, False), (model.change, True)):
+        for tab, stage in stages.items():
+            handler, inputs = partial(show, tab, anew), [model, stage.status]
+            listen = listen(handler, inputs, stage.examples, **widgets.QUIET).then

@@ -23,6 +23,8 @@ ASSETS = Path(__file__).parent / "assets"
 PLAYER_JS = (ASSETS / "player.js").read_text(encoding="utf-8")
 # Every handler that computes shares this: one run at a time on a small machine.
 QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}
+# And every handler that only rearranges the page, this.
+QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 OOPS = "Something went wrong on our side, and the run was given up; the studio goes on."
 
 
@@ -68,10 +70,25 @@ def sentences() -> Iterator[None]:
     except gr.Error:
         raise
     except (ValueError, media.MediaError) as error:
-        raise gr.Error(str(error), print_exception=False) from error
+        raise gr.Error(_sentence(error), print_exception=False) from error
     except Exception as error:
         log.exception("a run failed")
         raise gr.Error(OOPS, print_exception=False) from error
+
+
+def _sentence(error: Exception) -> str:
+    """The message with a capital and a full stop; the engine's have neither."""
+    text = str(error).rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """Say which picture of several could not be used."""
+    try:
+        yield
+    except imaging.PictureError as error:
+        raise imaging.PictureError(f"{name}: {error}") from error
 
 
 # ----------------------------------------------------------------------------------------------
@@ -100,7 +117,8 @@ def face_grid(
     tiles = []
     for index, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
         facts = None if recipe is None else recipe | {"picture": label}
-        uri, name = data_uri(picture, facts), label.replace(" ", "-")
+        uri, name = data_uri(picture, facts), html.escape(label.replace(" ", "-"))
+        label = html.escape(label)
         buttons = "".join(
             f'<button type="button" data-action="{action}" data-index="{index}">{text}</button>'
             for action, text in actions
@@ -129,6 +147,8 @@ def film(
     captions: Sequence[str],
     split: int | None = None,
     ends: tuple[str, str, str] = ("", "", ""),
+    length: int | None = None,
+    start: int | None = None,
 ) -> str:
     """A film for `film_component`: frames, captions and a scrubber track.
 
@@ -137,17 +157,21 @@ def film(
         captions: One a frame.
         split: Frame at which stage 2 begins; the track is coloured in two parts.
         ends: Texts under the left end, the split and the right end of the track.
+        length: Frames of the whole film, where more are to come.
+        start: Frame to show first; the last by default.
     """
     frames = {name: [data_uri(f) for f in layer] for name, layer in layers.items()}
     facts = {"layers": frames, "captions": list(captions)}
-    last = max(len(captions) - 1, 1)
+    last = max((length or len(captions)) - 1, 1)
     share = 100 if split is None else 100 * split / last
     names = "".join(
         f'<button type="button" data-layer="{name}" aria-pressed="false">{name}</button>'
-        for name in layers
+        for name in map(html.escape, layers)
     )
     left, middle, right = (html.escape(text) for text in ends)
-    return f"""<div class="player" data-film="{html.escape(json.dumps(facts), quote=True)}">
+    data = html.escape(json.dumps(facts), quote=True)
+    start = len(captions) - 1 if start is None else start
+    return f"""<div class="player" data-film="{data}" data-start="{start}">
 <img class="screen" alt="frame of the film">
 <div class="track" style="--split:{share:.1f}%">
 <input type="range" min="0" max="{last}" value="0" aria-label="time">
@@ -173,8 +197,9 @@ def film_component(value: str = "", **options: Any) -> gr.HTML:
 
 def progress_html(update: runs.Update) -> str:
     """Progress bar with the step and the time left."""
-    left = f" · {update.seconds_left:.0f} s left" if update.seconds > 0.5 else ""
-    text = f"step {update.step.index:,} of {update.step.total:,}{left}"
+    text, left = f"step {update.step.index:,} of {update.step.total:,}", update.seconds_left
+    if update.seconds > 0.5:
+        text += f" · {left:.0f} s left" if left < 100 else f" · {left / 60:.0f} min left"
     return (
         f'<div class="status"><div class="bar" role="progressbar" aria-valuenow='
         f'"{100 * update.fraction:.0f}"><div style="width:{100 * update.fraction:.1f}%"></div>'
@@ -197,6 +222,11 @@ def error_html(message: str) -> str:
     return f'<div class="status error" role="alert">{html.escape(message)}</div>'
 
 
+def note_html(text: str) -> str:
+    """A plain line in the place of the recipe."""
+    return f'<div class="status">{html.escape(text)}</div>'
+
+
 def status_component(value: str = "") -> gr.HTML:
     """The status line under a stage."""
     js = """
@@ -207,7 +237,7 @@ def status_component(value: str = "") -> gr.HTML:
       button.classList.add('copied');
       setTimeout(() => button.classList.remove('copied'), 1200);
     });"""
-    return gr.HTML(value, js_on_load=js, min_height=36)
+    return gr.HTML(value, js_on_load=js, min_height=36, elem_classes="status-line")
 
 
 # ----------------------------------------------------------------------------------------------
@@ -239,26 +269,19 @@ def run_and_stop(
             yield (*[gr.skip()] * (len(outputs) - 1), error_html(str(error.message)))
 
     buttons = [run, stop]
-    private = {"api_visibility": "private"}
-    started = run.click(_show_stop, outputs=buttons, queue=False, show_progress="hidden", **private)
+    started = run.click(_show_stop, outputs=buttons, **QUIET)
     event = started.then(
         guarded,
         inputs,
         outputs,
         show_progress="minimal",
         show_progress_on=status,
+        api_visibility="private",
         **QUEUE,
-        **private,
     )
-    event.then(_show_run, outputs=buttons, queue=False, show_progress="hidden", **private)
-    stop.click(
-        _stopped,
-        outputs=[*buttons, status],
-        cancels=[event],
-        queue=False,
-        show_progress="hidden",
-        **private,
-    )
+    for ended in (event.then, event.failure):  # `then` alone misses a full queue or a lost server
+        ended(_show_run, outputs=buttons, **QUIET)
+    stop.click(_stopped, outputs=[*buttons, status], cancels=[event], **QUIET)
 
 
 def run_buttons(text: str) -> tuple[gr.Button, gr.Button]:
@@ -277,7 +300,7 @@ def _show_run() -> tuple[Any, Any]:
 
 
 def _stopped() -> tuple[Any, ...]:
-    return (*_show_run(), '<div class="status">Stopped; what was drawn so far stays.</div>')
+    return (*_show_run(), note_html("Stopped; what was drawn so far stays."))
 
 
 def pil(picture: np.ndarray) -> Image.Image:

@@ -102,3 +102,17 @@ def bridge_without_ratio(tmp_path_factory: pytest.TempPathFactory) -> Bridge:
     """The tiny model as `train.py score` leaves it."""
     folder = save_tiny(tmp_path_factory.mktemp("model") / "tiny", ratio=False)
     return Bridge.from_pretrained(folder, "cpu")
+
+
+@pytest.fixture
+def calls(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Batch sizes of the network calls, in order."""
+    sizes: list[int] = []
+    forward = bridge._denoiser.trunk.forward
+
+    def counted(x: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(x))
+        return forward(x, s)
+
+    monkeypatch.setattr(bridge._denoiser.trunk, "forward", counted)
+    return sizes

@@ -34,20 +34,6 @@ def mask() -> Tensor:
     return known
 
 
-@pytest.fixture
-def calls(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Batch sizes of the network calls, in order."""
-    sizes: list[int] = []
-    forward = bridge._denoiser.trunk.forward
-
-    def counted(x: Tensor, s: Tensor) -> Tensor:
-        sizes.append(len(x))
-        return forward(x, s)
-
-    monkeypatch.setattr(bridge._denoiser.trunk, "forward", counted)
-    return sizes
-
-
 def in_range(pictures: Tensor, n: int) -> bool:
     shape = pictures.shape == (n, *TINY.shape) and pictures.dtype == torch.float32
     return shape and bool(((pictures >= 0) & (pictures <= 1)).all())
@@ -153,7 +139,7 @@ def test_gaussian_model_generates_the_gaussian(monkeypatch: pytest.MonkeyPatch) 
     denoiser = tiny_denoiser()
     monkeypatch.setattr(denoiser.trunk, "forward", lambda x, s: torch.zeros_like(x[:, :3]))
     denoiser.linear.eigenvalues.mul_(0.02)
-    denoiser.linear.rest.fill_(1e-3)
+    denoiser.linear.rest.fill_(1e-2)
     bridge = Bridge(denoiser, SIGMA, TAU, device="cpu")
     for options in ({}, {"start": "network", "steps": 20}):
         *_, last = bridge.generate_steps(200, seed=0, **options)
@@ -163,7 +149,7 @@ def test_gaussian_model_generates_the_gaussian(monkeypatch: pytest.MonkeyPatch) 
         assert (components.var(0) / expected).log().abs().max() < 0.5
         assert (components.mean(0).abs() < 4 * (expected / 200).sqrt()).all()
         rest = (flat - components @ denoiser.linear.basis).square().sum(1).mean() / (768 - 8)
-        assert rest.item() == pytest.approx(1e-3, rel=0.15)
+        assert rest.item() == pytest.approx(1e-2, rel=0.15)
 
 
 # ----------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from demo import imaging
 from demo.imaging import (
     PictureError,
     check_hole,

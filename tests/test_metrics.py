@@ -92,7 +92,14 @@ def test_card_states_every_figure_with_its_floor(bridge):
         },
     }  # fmt: skip
     text = cards.card("tiny", config, found, "python evaluate.py card tiny")
-    for wanted in ("floor", "no network", "1,000 images", "a toaster", "held-out pictures", "noise"):
+    for wanted in (
+        "floor",
+        "no network",
+        "1,000 images",
+        "a toaster",
+        "held-out pictures",
+        "noise",
+    ):
         assert wanted in text
     assert cards.sheet(found["pictures"]).size == (8 * 2 * w, 3 * 2 * h)
     with pytest.raises(ValueError, match="31"):

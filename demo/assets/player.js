@@ -41,14 +41,17 @@ function choose(layer) {
   }
 }
 
+// A film of the same length (a morph getting sharper) stays at the frame that is shown.
 function load() {
   pause();
   const root = find('.player');
   if (!root) return;
+  const length = state.film?.captions.length;
   state.film = JSON.parse(root.dataset.film);
   const layers = Object.keys(state.film.layers);
   choose(layers.includes(state.layer) ? state.layer : layers[0]);
-  show(state.film.captions.length - 1);
+  const same = state.film.captions.length === length;
+  show(same ? state.frame : Number(root.dataset.start));
 }
 
 element.addEventListener('click', (event) => {

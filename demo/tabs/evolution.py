@@ -22,8 +22,9 @@ ENDS = ("nothing", "q_sigma", "picture")
 
 @dataclass
 class Evolution:
-    """States of one particle so far."""
+    """States of one particle so far, of ``frames`` in all."""
 
+    frames: int
     particles: list[np.ndarray] = field(default_factory=list)
     beliefs: list[np.ndarray] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
@@ -37,13 +38,13 @@ class Evolution:
     @property
     def split(self) -> int:
         """Index of the frame at q_sigma, the last of stage 1."""
-        return sum(step.stage == 1 for step in self.steps) - 1
+        return (self.frames - 1) // 2
 
     def film(self) -> str:
         """The film for the player."""
         layers = dict(zip(LAYERS, (self.particles, self.beliefs), strict=True))
         captions = [caption(step) for step in self.steps]
-        return widgets.film(layers, captions, self.split, ENDS)
+        return widgets.film(layers, captions, self.split, ENDS, self.frames)
 
     def strip(self) -> Image.Image:
         """The labelled film strip of the particle."""
@@ -65,6 +66,8 @@ def caption(step: Step) -> str:
         return "stage 1, t = 0: every particle starts at the same point"
     if step.stage == 1 and step.t == 1:
         return f"end of stage 1: q_sigma, the data plus noise of standard deviation {step.s:g}"
+    if step.stage == 2 and step.t == 1:
+        return "end of stage 2: a picture"
     return f"stage {step.stage}, t = {step.t:.2f}, noise level {step.s:.2f}"
 
 
@@ -77,11 +80,13 @@ def evolve(
         ValueError: If an argument is out of range; one sentence.
     """
     frames = runs.whole("The number of frames", frames, 4, MAX_FRAMES)
+    runs.check_mode(bridge, mode)
     used = "euler_maruyama" if mode == "paper" else solver or "dpmpp_2m"
-    evolution = Evolution()
+    evolution = Evolution(frames)
     run = bridge.evolve_steps(frames, seed, mode=mode, solver=solver or None)
-    for update in runs.watch(run, every=True):
-        evolution.add(update)
+    for update in runs.watch(run, frames):
+        if update.frame:
+            evolution.add(update)
         yield evolution, update, runs.report(bridge, update, seed, mode, used)
 
 
@@ -103,17 +108,21 @@ class EvolutionTab:
     strip: gr.Image
     status: gr.HTML
 
+    @property
+    def examples(self) -> list[Any]:
+        """What the values of `examples` go to."""
+        return [self.player, self.strip, self.status]
+
 
 def build(models: Models, model: gr.Dropdown) -> EvolutionTab:
     """Lay out the tab and wire it."""
     with gr.Row(elem_classes="studio"):
         with gr.Column(elem_classes="controls", min_width=280):
-            with gr.Row():
-                seed = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=120)
-                fresh = gr.Checkbox(True, label="new seed each time", min_width=120)
+            seed = gr.Number(0, label="Seed", precision=0)
+            fresh = gr.Checkbox(True, label="new seed each time")
             frames = gr.Slider(8, 60, value=FRAMES, step=2, label="Frames")
             run, stop = widgets.run_buttons("Evolve")
-            download = gr.DownloadButton("Download film (MP4)", visible=False)
+            download = gr.DownloadButton("Download film", size="sm", interactive=False)
             with gr.Accordion("Advanced", open=False):
                 solver = gr.Dropdown(
                     [("default", "")] + [(s.title, s.name) for s in SOLVERS.values()],
@@ -154,7 +163,7 @@ def build(models: Models, model: gr.Dropdown) -> EvolutionTab:
                         evolution.film(),
                         evolution.strip(),
                         chosen,
-                        gr.update(value=film, visible=True),
+                        gr.update(value=film, interactive=True),
                         widgets.done_html(facts),
                     )
             elif update.seconds - shown > 0.25 or update.step.index == 0:

@@ -46,6 +46,7 @@ def generate(
         ValueError: If an argument is out of range; one sentence.
     """
     count = runs.whole("The number of pictures", count, 1, MAX_COUNT)
+    runs.check_mode(bridge, mode)
     run = bridge.generate_steps(
         count, seed, steps=runs.steps_of(steps), solver=solver or None, mode=mode, start=start
     )
@@ -79,17 +80,19 @@ class GenerateTab:
     drawn: gr.State
     status: gr.HTML
 
+    @property
+    def examples(self) -> list[Any]:
+        """What the values of `examples` go to."""
+        return [self.grid, self.drawn, self.status]
+
 
 def build(models: Models, model: gr.Dropdown) -> GenerateTab:
     """Lay out the tab and wire it."""
     with gr.Row(elem_classes="studio"):
         with gr.Column(elem_classes="controls", min_width=280):
             count = gr.Radio([1, 4, 9, 16], value=4, label="How many", elem_id="generate-count")
-            with gr.Row():
-                seed = gr.Number(
-                    0, label="Seed", precision=0, minimum=0, min_width=120, elem_id="generate-seed"
-                )
-                fresh = gr.Checkbox(True, label="new seed each time", min_width=120)
+            seed = gr.Number(0, label="Seed", precision=0, elem_id="generate-seed")
+            fresh = gr.Checkbox(True, label="new seed each time")
             run, stop = widgets.run_buttons("Generate")
             with gr.Accordion("Advanced", open=False):
                 steps = gr.Slider(

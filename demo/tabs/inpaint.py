@@ -16,7 +16,12 @@ from sbcore import SOLVERS, Bridge
 CANVAS = 512
 MAX_FILLS = 9
 BRUSH = ("#ff3355", 0.7)
-ACTIONS = (("keep", "keep this one and go on"), ("a", "use as A"), ("b", "use as B"))
+ACTIONS = (
+    ("keep", "keep this one and go on"),
+    ("compare", "before / after"),
+    ("a", "use as A"),
+    ("b", "use as B"),
+)
 METHODS = {
     "Conditional denoiser, 20 evaluations": "conditional",
     "Algorithm 2 of the paper, 1,000 steps": "algorithm2",
@@ -132,7 +137,13 @@ class InpaintTab:
     grid: gr.HTML
     filled: gr.State
     compare: gr.ImageSlider
+    before_after: gr.Accordion
     status: gr.HTML
+
+    @property
+    def examples(self) -> list[Any]:
+        """What the values of `examples` go to."""
+        return [self.source, self.editor, self.grid, self.filled, self.compare, self.status]
 
 
 def build(models: Models, model: gr.Dropdown) -> InpaintTab:
@@ -149,7 +160,7 @@ def build(models: Models, model: gr.Dropdown) -> InpaintTab:
             run, stop = widgets.run_buttons("Fill the hole")
             with gr.Accordion("Advanced", open=False):
                 method = gr.Radio(list(METHODS.items()), value="conditional", label="Method")
-                seed = gr.Number(0, label="Seed", precision=0, minimum=0)
+                seed = gr.Number(0, label="Seed", precision=0)
                 steps = gr.Slider(
                     0,
                     1000,
@@ -174,14 +185,14 @@ def build(models: Models, model: gr.Dropdown) -> InpaintTab:
                 format="png",
                 canvas_size=(CANVAS, CANVAS),
                 fixed_canvas=True,
-                height=640,
+                height=590,
                 brush=gr.Brush(default_size=28, colors=[BRUSH], color_mode="fixed"),
                 eraser=gr.Eraser(default_size=28),
                 elem_id="inpaint-editor",
             )
             grid = widgets.face_grid_component(elem_id="inpaint-grid", min_height=180)
             status = widgets.status_component()
-            with gr.Accordion("Before and after", open=False):
+            with gr.Accordion("Before and after", open=False) as before_after:
                 slider = gr.ImageSlider(
                     label="before | after",
                     format="png",
@@ -214,7 +225,7 @@ def build(models: Models, model: gr.Dropdown) -> InpaintTab:
     inputs = [model, source, editor, count, seed, method, steps, solver]
     widgets.run_and_stop(run, stop, status, handler, inputs, [grid, filled, slider])
     _wire_masks(models, model, upload, source, editor, status, presets, names, clear)
-    return InpaintTab(source, editor, grid, filled, slider, status)
+    return InpaintTab(source, editor, grid, filled, slider, before_after, status)
 
 
 def _wire_masks(
@@ -231,14 +242,13 @@ def _wire_masks(
     """Upload, ready masks, and a Clear that keeps the picture (the editor's own wipes it)."""
 
     def opened(name: str, path: Any) -> tuple[Any, ...]:
-        if path is None:
-            return gr.skip(), gr.skip(), ""
+        channels, size, _ = models.get(name).shape
         try:
-            channels, size, _ = models.get(name).shape
             picture = widgets.read_picture(path, size, channels)
-        except ValueError as error:
-            return gr.skip(), gr.skip(), widgets.error_html(str(error))
-        return picture, editor_value(picture), ""
+        except imaging.PictureError as error:
+            return None, gr.skip(), gr.skip(), widgets.error_html(str(error))
+        text = f"Your picture, cut to the {size} x {size} pixels of the model."
+        return gr.skip(), picture, editor_value(picture), widgets.note_html(text)
 
     def preset(name: str) -> Any:
         def show(picture: np.ndarray | None) -> dict[str, Any]:
@@ -247,8 +257,8 @@ def _wire_masks(
 
         return show
 
-    quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    upload.change(opened, [model, upload], [source, editor, status], **quiet)
+    upload.upload(opened, [model, upload], [upload, source, editor, status], **widgets.QUIET)
     for button, name in zip(presets, names, strict=True):
-        button.click(preset(name), source, editor, **quiet)
-    clear.click(editor_value, source, editor, **quiet)
+        button.click(preset(name), source, editor, **widgets.QUIET)
+    clear.click(editor_value, source, editor, **widgets.QUIET)
+    editor.clear(editor_value, source, editor, **widgets.QUIET)  # its own bin wipes the picture too

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from demo import media, runs, widgets
+from demo import imaging, media, runs, widgets
 from demo.models import Models
 from sbcore import SOLVERS, Bridge
 
@@ -56,7 +56,8 @@ def _read(bridge: Bridge, image: Any, name: str) -> np.ndarray:
     if image is None:
         raise ValueError(f"Picture {name} is missing: upload one, or send a face here.")
     channels, size, _ = bridge.shape
-    return widgets.read_picture(image, size, channels)
+    with widgets.about(f"Picture {name}"):
+        return widgets.read_picture(image, size, channels)
 
 
 def mixes(a: np.ndarray, b: np.ndarray, frames: int) -> list[np.ndarray]:
@@ -67,7 +68,8 @@ def mixes(a: np.ndarray, b: np.ndarray, frames: int) -> list[np.ndarray]:
 def film(pictures: list[np.ndarray]) -> str:
     """The film for the player."""
     captions = [f"{_percent(i, len(pictures))} of B" for i in range(len(pictures))]
-    return widgets.film({"morph": pictures}, captions, None, ("A", "", "B"))
+    ends, middle = ("A", "", "B"), len(pictures) // 2
+    return widgets.film({"morph": pictures}, captions, ends=ends, start=middle)
 
 
 def strip(pictures: list[np.ndarray]) -> Image.Image:
@@ -81,13 +83,14 @@ def _percent(index: int, frames: int) -> str:
 
 
 def examples(bridge: Bridge, faces: list[np.ndarray]) -> tuple[Any, ...]:
-    """What the tab shows before the first click: A, B, film, strip, mix, status."""
+    """What the tab shows before the first click: A, B, noise, film, strip, mix, status."""
     a, b = widgets.pil(faces[0]), widgets.pil(faces[1])
     for pictures, _, facts in interpolate(bridge, a, b):
         last = pictures, facts
     pictures, facts = last
     mix = strip(mixes(faces[0], faces[1], len(pictures)))
-    return a, b, film(pictures), strip(pictures), mix, widgets.done_html(facts)
+    noise = gr.update(maximum=bridge.sigma**2)
+    return a, b, noise, film(pictures), strip(pictures), mix, widgets.done_html(facts)
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,12 @@ class InterpolateTab:
     strip: gr.Image
     mix: gr.Image
     status: gr.HTML
+
+    @property
+    def examples(self) -> list[Any]:
+        """What the values of `examples` go to."""
+        pair, views = [self.image_a, self.image_b], [self.player, self.strip, self.mix]
+        return [*pair, self.variance, *views, self.status]
 
 
 def build(models: Models, model: gr.Dropdown) -> InterpolateTab:
@@ -121,9 +130,9 @@ def build(models: Models, model: gr.Dropdown) -> InterpolateTab:
                 info="Its variance: more noise, a freer morph; the paper uses 0.4.",
             )
             run, stop = widgets.run_buttons("Interpolate")
-            download = gr.DownloadButton("Download film (MP4)", visible=False)
+            download = gr.DownloadButton("Download film", size="sm", interactive=False)
             with gr.Accordion("Advanced", open=False):
-                seed = gr.Number(0, label="Seed of the noise", precision=0, minimum=0)
+                seed = gr.Number(0, label="Seed of the noise", precision=0)
                 steps = gr.Slider(
                     0, 60, value=0, step=1, label="Network evaluations", info="0: the default, 20"
                 )
@@ -170,7 +179,7 @@ def build(models: Models, model: gr.Dropdown) -> InterpolateTab:
                         film(pictures),
                         strip(pictures),
                         plain,
-                        gr.update(value=movie, visible=True),
+                        gr.update(value=movie, interactive=True),
                         widgets.done_html(facts),
                     )
             else:
@@ -184,11 +193,21 @@ def build(models: Models, model: gr.Dropdown) -> InterpolateTab:
 
     inputs = [model, image_a, image_b, frames, variance, seed, steps, solver, mode]
     widgets.run_and_stop(run, stop, status, handler, inputs, [player, strip_view, mix, download])
-    swap.click(
-        lambda a, b: (b, a),
-        [image_a, image_b],
-        [image_a, image_b],
-        queue=False,
-        api_visibility="private",
-    )
+
+    def opened(letter: str) -> Callable[[str, Any], tuple[Any, str]]:
+        """Refuse a broken upload at once."""
+
+        def check(name: str, path: Any) -> tuple[Any, str]:
+            try:
+                _read(models.get(name), path, letter)
+            except imaging.PictureError as error:
+                return None, widgets.error_html(str(error))
+            return gr.skip(), widgets.note_html(f"Picture {letter} is set; now press Interpolate.")
+
+        return check
+
+    pair = [image_a, image_b]
+    for image, letter in zip(pair, "AB", strict=True):
+        image.upload(opened(letter), [model, image], [image, status], **widgets.QUIET)
+    swap.click(lambda a, b: (b, a), pair, pair, **widgets.QUIET)
     return InterpolateTab(image_a, image_b, variance, player, strip_view, mix, status)

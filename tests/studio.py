@@ -1,0 +1,46 @@
+"""A running studio on the tiny model, for the tests of its HTTP side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from demo import ui
+from demo.models import Models
+
+
+@contextmanager
+def serving(checkpoints: Path) -> Iterator[tuple[str, Models]]:
+    """Serve the studio on a free port: its address and its models."""
+    models = Models(checkpoints)
+    page = ui.build(models)
+    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, **ui.LAUNCH)
+    try:
+        yield address, models
+    finally:
+        page.close()
+
+
+def pixels(path: str) -> np.ndarray:
+    """Pixels of a picture file, uint8 (h, w, c)."""
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
+def recipe(path: str) -> dict[str, Any]:
+    """The recipe in a PNG file."""
+    with Image.open(path) as picture:
+        return json.loads(picture.text["recipe"])
+
+
+def file_of(folder: Path, name: str, picture: Image.Image, **options: Any) -> str:
+    """Save a picture; its path."""
+    path = folder / name
+    picture.save(path, **options)
+    return str(path)

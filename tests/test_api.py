@@ -1,0 +1,342 @@
+"""The HTTP API, through gradio_client, on a real server with the tiny model."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import imageio.v2 as imageio
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from tests.conftest import TINY, save_tiny
+from tests.studio import file_of, pixels, recipe, serving
+
+SIZE = TINY.image_size
+REPORT = {"model", "seed", "mode", "solver", "steps", "nfe", "seconds"}
+CONTRACT = {
+    "/generate": {
+        "count": 1, "seed": 0, "steps": None, "solver": None, "mode": "fast", "model": None
+    },
+    "/evolve": {"seed": 0, "frames": 24, "mode": "fast", "model": None},
+    "/interpolate": {
+        "image_a": ..., "image_b": ..., "frames": 9, "variance": 0.4, "seed": 0, "model": None
+    },
+    "/inpaint": {
+        "image": ..., "mask": ..., "count": 3, "seed": 0, "method": "conditional", "model": None
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any]]:
+    folder = tmp_path_factory.mktemp("checkpoints")
+    save_tiny(folder / "tiny")
+    save_tiny(folder / "zbroken")
+    (folder / "zbroken" / "model.safetensors").write_bytes(b"not weights")
+    with serving(folder) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(studio: tuple[str, Any]) -> Client:
+    return Client(studio[0], verbose=False)
+
+
+@pytest.fixture(scope="module")
+def face(tmp_path_factory: pytest.TempPathFactory) -> str:
+    generator = np.random.default_rng(0)
+    array = generator.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
+    return file_of(tmp_path_factory.mktemp("faces"), "face.png", Image.fromarray(array))
+
+
+@pytest.fixture(scope="module")
+def hole(tmp_path_factory: pytest.TempPathFactory) -> str:
+    array = np.zeros((SIZE, SIZE), np.uint8)
+    array[4:10, 5:12] = 255
+    return file_of(tmp_path_factory.mktemp("masks"), "hole.png", Image.fromarray(array))
+
+
+def sentence(call: Callable[[], Any]) -> str:
+    """The message of a refused call: one sentence, no traceback."""
+    with pytest.raises(AppError) as caught:
+        call()
+    text = str(caught.value)
+    assert "Traceback" not in text and "\n" not in text.strip()
+    assert text[0].isupper() and text.rstrip().endswith((".", "!")), text
+    return text
+
+
+def test_names_parameters_and_defaults_are_the_contract(client: Client) -> None:
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    found = {
+        name: {
+            p["parameter_name"]: p["parameter_default"] if p["parameter_has_default"] else ...
+            for p in endpoint["parameters"]
+        }
+        for name, endpoint in endpoints.items()
+    }
+    assert found == CONTRACT
+
+
+def test_generate_by_default(client: Client) -> None:
+    files, report = client.predict(api_name="/generate")
+    assert len(files) == 1 and pixels(files[0]).shape == (SIZE, SIZE, 3)
+    assert report.keys() == REPORT
+    assert report["model"] == "tiny" and report["seed"] == 0 and report["mode"] == "fast"
+    assert report["nfe"] == report["steps"] > 0
+    assert recipe(files[0]) == report | {"picture": 0}
+
+
+def test_generate_with_options(client: Client) -> None:
+    files, report = client.predict(
+        count=3, seed=5, steps=4, solver="ddim", model="tiny", api_name="/generate"
+    )
+    assert len(files) == 3
+    assert (report["seed"], report["steps"], report["solver"]) == (5, 4, "ddim")
+
+
+def test_paper_mode(client: Client) -> None:
+    _, report = client.predict(mode="paper", steps=3, api_name="/generate")
+    assert report["mode"] == "paper" and report["steps"] == 6
+    assert report["nfe"] == 3 * 3 + 3 + 1  # score and twice the ratio; stage 2; last Tweedie
+
+
+def test_a_seed_is_the_same_picture_alone_and_among_sixteen(client: Client) -> None:
+    many, _ = client.predict(count=16, seed=3, api_name="/generate")
+    for index in (0, 7, 15):
+        one, _ = client.predict(count=1, seed=3 + index, api_name="/generate")
+        assert np.array_equal(pixels(one[0]), pixels(many[index]))
+    assert not np.array_equal(pixels(many[0]), pixels(many[1]))
+
+
+def test_evolve(client: Client) -> None:
+    film, strip, report = client.predict(seed=2, frames=8, api_name="/evolve")
+    assert Path(film).suffix == ".mp4" and len(imageio.mimread(film)) >= 8
+    assert strip.endswith(".png") and pixels(strip).shape[1] > 8 * 96
+    assert report.keys() == REPORT and report["seed"] == 2
+
+
+def test_interpolate(client: Client, face: str) -> None:
+    files, film, report = client.predict(
+        image_a=handle_file(face), image_b=handle_file(face), frames=5, api_name="/interpolate"
+    )
+    assert len(files) == 5 and Path(film).suffix == ".mp4"
+    assert report.keys() == REPORT
+
+
+@pytest.mark.parametrize("method", ["conditional", "algorithm2"])
+def test_inpaint_keeps_known_pixels_bit_for_bit(
+    client: Client, face: str, hole: str, method: str
+) -> None:
+    files, report = client.predict(
+        image=handle_file(face), mask=handle_file(hole), count=2, method=method,
+        api_name="/inpaint",
+    )  # fmt: skip
+    assert len(files) == 2 and report.keys() == REPORT
+    known = pixels(hole) < 128
+    for path in files:
+        assert np.array_equal(pixels(path)[known], pixels(face)[known])
+        assert not np.array_equal(pixels(path)[~known], pixels(face)[~known])
+    assert not np.array_equal(pixels(files[0]), pixels(files[1]))
+
+
+# ----------------------------------------------------------------------------------------------
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({"count": 0}, "number of pictures"),
+        ({"count": 17}, "number of pictures"),
+        ({"count": 1.5}, "number of pictures"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 1e300}, "seed"),
+        ({"steps": -3}, "steps"),
+        ({"steps": 10**9}, "steps"),
+        ({"solver": "magic"}, "solver"),
+        ({"mode": "warp"}, "mode"),
+        ({"model": "nobody"}, "nobody"),
+        ({"model": "zbroken"}, "safetensors"),
+        ({"model": "../../etc"}, "no model"),
+    ],
+)
+def test_generate_refuses_with_a_sentence(client: Client, options: dict, wanted: str) -> None:
+    text = sentence(lambda: client.predict(**options, api_name="/generate"))
+    assert wanted in text.lower() and "/tmp" not in text
+
+
+@pytest.mark.parametrize("frames", [3, 1e9])
+def test_evolve_refuses_bad_frames(client: Client, frames: float) -> None:
+    assert "frames" in sentence(lambda: client.predict(frames=frames, api_name="/evolve"))
+
+
+@pytest.mark.parametrize("variance", [0, -1, 5])
+def test_interpolate_refuses_bad_variances(client: Client, face: str, variance: float) -> None:
+    text = sentence(
+        lambda: client.predict(
+            handle_file(face), handle_file(face), variance=variance, api_name="/interpolate"
+        )
+    )
+    assert "variance" in text
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", '"many"', "[]", "1e999", "true"])
+def test_values_that_are_no_numbers_leave_the_server_serving(
+    studio: tuple[str, Any], client: Client, value: str
+) -> None:
+    address = f"{studio[0]}gradio_api/call/generate"
+    body = f'{{"data": [{value}, 0, null, null, "fast", null]}}'
+    answer = httpx.post(
+        address, content=body, headers={"content-type": "application/json"}, timeout=30
+    )
+    text = answer.text
+    if answer.status_code == 200:
+        text = httpx.get(f"{address}/{answer.json()['event_id']}", timeout=30).text
+        assert "event: error" in text
+    assert "Traceback" not in text
+    assert client.predict(steps=1, api_name="/generate")[0]
+
+
+def bad_file(kind: str, folder: Path) -> str:
+    path = folder / f"{kind}.png"
+    if kind == "text":
+        path.write_text("I am no picture")
+    elif kind == "truncated":
+        noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(path)
+        path.write_bytes(path.read_bytes()[:3000])
+    elif kind == "bomb":
+        Image.new("1", (14000, 12000)).save(path)
+    elif kind == "dot":
+        Image.new("RGB", (1, 1)).save(path)
+    return str(path)
+
+
+@pytest.mark.parametrize("kind", ["text", "truncated", "bomb", "dot"])
+def test_pictures_that_are_none(
+    client: Client, face: str, hole: str, tmp_path: Path, kind: str
+) -> None:
+    bad = handle_file(bad_file(kind, tmp_path))
+    sentence(lambda: client.predict(bad, handle_file(hole), api_name="/inpaint"))
+    sentence(lambda: client.predict(handle_file(face), bad, api_name="/inpaint"))
+    sentence(lambda: client.predict(handle_file(face), bad, api_name="/interpolate"))
+    files, _ = client.predict(api_name="/generate")
+    assert files  # the server goes on
+
+
+def test_of_an_animation_the_first_frame_counts(client: Client, tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (SIZE, SIZE), colour) for colour in ("red", "blue")]
+    path = file_of(tmp_path, "film.gif", frames[0], save_all=True, append_images=frames[1:])
+    files, _, _ = client.predict(
+        handle_file(path), handle_file(path), variance=0.001, frames=2, api_name="/interpolate"
+    )
+    red, _, blue = pixels(files[0]).reshape(-1, 3).mean(0)
+    assert red > blue
+
+
+def test_masks(client: Client, face: str, tmp_path: Path) -> None:
+    def fill(mask: Image.Image) -> Any:
+        path = file_of(tmp_path, "mask.png", mask)
+        return client.predict(handle_file(face), handle_file(path), 1, api_name="/inpaint")
+
+    assert "marked" in sentence(lambda: fill(Image.new("L", (SIZE, SIZE), 0)))
+    assert "mask" in sentence(lambda: fill(Image.new("L", (2 * SIZE, SIZE), 255))).lower()
+    files, _ = fill(Image.new("L", (SIZE, SIZE), 255))  # all of it: a picture from nothing
+    assert len(files) == 1
+    files, _ = fill(Image.new("L", (4 * SIZE, 4 * SIZE), 255))  # larger, of the same shape
+    assert len(files) == 1
+
+
+def test_a_missing_picture_is_a_sentence(client: Client, hole: str) -> None:
+    sentence(lambda: client.predict(None, handle_file(hole), api_name="/inpaint"))
+    sentence(lambda: client.predict(None, None, api_name="/interpolate"))
+
+
+def test_files_of_the_server_cannot_be_asked_for(studio: tuple[str, Any]) -> None:
+    secret = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
+    data = {"data": [secret, secret, 1, 0, "conditional", None]}
+    answer = httpx.post(f"{studio[0]}gradio_api/call/inpaint", json=data, timeout=30)
+    if answer.status_code == 200:
+        event = answer.json()["event_id"]
+        stream = httpx.get(f"{studio[0]}gradio_api/call/inpaint/{event}", timeout=30).text
+        assert "event: error" in stream and "root:" not in stream
+
+
+# ----------------------------------------------------------------------------------------------
+# Stop, and several visitors
+
+
+@pytest.fixture
+def slow(studio: tuple[str, Any]) -> Iterator[list[float]]:
+    """Make every network call last; the times of the calls."""
+    denoiser, calls = studio[1].get("tiny")._denoiser, []
+
+    def wait(*_: Any) -> None:
+        calls.append(time.monotonic())
+        time.sleep(0.05)
+
+    hook = denoiser.register_forward_pre_hook(wait)
+    yield calls
+    hook.remove()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit, "waited in vain"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "options"),
+    [("/generate", {"steps": 2000}), ("/evolve", {"mode": "paper"})],
+    ids=["generate", "evolve in paper mode"],
+)
+def test_cancel_stops_the_engine_and_frees_the_worker(
+    client: Client, slow: list[float], endpoint: str, options: dict
+) -> None:
+    job = client.submit(**options, api_name=endpoint)
+    wait_for(lambda: len(slow) > 5)
+    job.cancel()
+    cancelled = time.monotonic()
+    files, _ = client.predict(steps=1, api_name="/generate")
+    assert files
+    # One call may be under way, a handful may pass before the word arrives; 2,000 may not.
+    late = [t for t in slow if t > cancelled + 0.05 + 0.5]
+    assert len(late) <= 1 and time.monotonic() - cancelled < 3
+
+
+def test_a_client_that_goes_away_frees_the_worker(studio: tuple[str, Any], slow: list) -> None:
+    gone = Client(studio[0], verbose=False)
+    gone.submit(steps=2000, api_name="/generate")
+    wait_for(lambda: len(slow) > 3)
+    gone.close()
+    files, _ = Client(studio[0], verbose=False).predict(steps=1, api_name="/generate")
+    assert files
+
+
+def test_two_visitors_at_once_get_their_own_pictures(studio: tuple[str, Any]) -> None:
+    results: dict[int, np.ndarray] = {}
+
+    def visit(seed: int) -> None:
+        files, _ = Client(studio[0], verbose=False).predict(seed=seed, api_name="/generate")
+        results[seed] = pixels(files[0])
+
+    visitors = [threading.Thread(target=visit, args=(seed,)) for seed in (1, 2, 3)]
+    for visitor in visitors:
+        visitor.start()
+    for visitor in visitors:
+        visitor.join(60)
+    client = Client(studio[0], verbose=False)
+    for seed in (1, 2, 3):
+        files, _ = client.predict(seed=seed, api_name="/generate")
+        assert np.array_equal(results[seed], pixels(files[0]))
