@@ -124,7 +124,9 @@ def whole(name: str, value: Any, least: int, most: int) -> int:
     except (TypeError, ValueError, OverflowError):
         fits = False
     if not fits or isinstance(value, bool):
-        raise ValueError(f"{name} must be a whole number from {least} to {most}, got {value!s:.40}.")
+        raise ValueError(
+            f"{name} must be a whole number from {least} to {most}, got {value!s:.40}."
+        )
     return int(value)
 
 

@@ -177,8 +177,14 @@ def _wire_sending(
                 }
         return {}
 
-    for tab, state in ((generated.grid, generated.drawn), (painted.grid, painted.filled)):
-        tab.click(send, state, outputs, **widgets.QUIET)
+    grids = (
+        (generated.grid, generated.drawn),
+        (morphed.faces, morphed.samples),
+        (painted.faces, painted.samples),
+        (painted.grid, painted.filled),
+    )
+    for grid, state in grids:
+        grid.click(send, state, outputs, **widgets.QUIET)
 
 
 def _wire_examples(

@@ -9,6 +9,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,7 @@ def face_grid(
     labels: Sequence[str],
     actions: Sequence[tuple[str, str]] = (),
     recipe: dict[str, Any] | None = None,
+    small: bool = False,
 ) -> str:
     """Pictures in a grid, each with its label, a download and buttons.
 
@@ -112,7 +114,8 @@ def face_grid(
         pictures: Each (h, w, c) in [0, 1].
         labels: One a picture.
         actions: (name, text) of each button; a press triggers ``click`` with action and index.
-        recipe: Written into the PNG files, with each picture's label.
+        recipe: Written into the PNG files, with each picture's label; None: no download.
+        small: Thumbnails without captions, four in a row.
     """
     tiles = []
     for index, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
@@ -124,11 +127,13 @@ def face_grid(
             for action, text in actions
         )
         download = f'<a href="{uri}" download="{name}.png" class="download">download</a>'
+        caption = "" if small else f"<figcaption>{label}</figcaption>"
         tiles.append(
-            f'<figure tabindex="0"><img src="{uri}" alt="{label}"><figcaption>{label}</figcaption>'
+            f'<figure tabindex="0"><img src="{uri}" alt="{label}">{caption}'
             f'<div class="actions">{buttons}{download if recipe is not None else ""}</div></figure>'
         )
-    return f'<div class="faces" data-count="{len(tiles)}">{"".join(tiles)}</div>'
+    style = "faces small" if small else "faces"
+    return f'<div class="{style}" data-count="{len(tiles)}">{"".join(tiles)}</div>'
 
 
 def face_grid_component(value: str = "", **options: Any) -> gr.HTML:
@@ -140,6 +145,23 @@ def face_grid_component(value: str = "", **options: Any) -> gr.HTML:
                                     index: Number(button.dataset.index)});
     });"""
     return gr.HTML(value, js_on_load=js, **options)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Pictures in a grid, for its buttons to act on."""
+
+    pictures: list[np.ndarray]
+    seed: int = 0
+    """Of the first picture."""
+    source: np.ndarray | None = None
+    """The picture that they were made of, if any."""
+
+
+def samples(pictures: list[np.ndarray], actions: Sequence[tuple[str, str]]) -> tuple[str, Drawn]:
+    """Example faces to pick from: a small grid, and what it shows."""
+    labels = [f"example face {i + 1}" for i in range(len(pictures))]
+    return face_grid(pictures, labels, actions, small=True), Drawn(pictures)
 
 
 def film(

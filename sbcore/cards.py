@@ -71,6 +71,7 @@ def measure(
         "closest": {name: float(n.nearest.min()) for name, n in found.items()},
         "neighbours": training[found["model"].index[:16]] / 255.0,
         "milliseconds": _evaluation_time(bridge),
+        "device": bridge.device_name,
     }
 
 
@@ -116,7 +117,7 @@ def card(name: str, config: dict[str, Any], found: dict[str, Any], command: str)
         f"- **Bridge**: sigma = {config['sigma']:g}, tau = {config['tau']:g}; "
         f"{config['network']['rank']} principal components in the Wiener filter.",
         f"- **Speed**: {found['milliseconds']:.0f} ms for one evaluation of one picture on "
-        f"{torch.get_num_threads()} CPU cores; a picture at default quality takes 10.",
+        f"{found['device']}; a picture at default quality takes 10.",
     ]
     parts = [
         f"{front}# {name}\n\n![64 random pictures, seeds 0 to 63](sheet.png)\n",

@@ -16,7 +16,10 @@ def device_name(device: torch.device) -> str:
     """Name of a device for people."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{torch.get_num_threads()} CPU cores" if device.type == "cpu" else device.type.upper()
+    if device.type == "cpu":
+        cores = torch.get_num_threads()
+        return f"{cores} CPU core{'s' if cores > 1 else ''}"
+    return device.type.upper()
 
 
 def has_fast_bf16(device: torch.device) -> bool:

@@ -23,14 +23,6 @@ STARTS = {
 }
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """Pictures on the stage and the seed of the first."""
-
-    pictures: list[np.ndarray]
-    seed: int
-
-
 def generate(
     bridge: Bridge,
     count: Any,
@@ -55,12 +47,12 @@ def generate(
         yield runs.preview(update), update, runs.report(bridge, update, seed, mode, used)
 
 
-def examples(bridge: Bridge) -> tuple[str, Drawn, str]:
+def examples(bridge: Bridge) -> tuple[str, widgets.Drawn, str]:
     """What the tab shows before the first click: grid, pictures, status."""
     for pictures, _, facts in generate(bridge, EXAMPLE_COUNT, 0):
         last = pictures, facts
     pictures, facts = last
-    return _grid(pictures, facts), Drawn(pictures, 0), widgets.done_html(facts)
+    return _grid(pictures, facts), widgets.Drawn(pictures, 0), widgets.done_html(facts)
 
 
 def _grid(pictures: list[np.ndarray], facts: dict[str, Any] | None) -> str:
@@ -115,7 +107,7 @@ def build(models: Models, model: gr.Dropdown) -> GenerateTab:
         with gr.Column(elem_classes="stage"):
             grid = widgets.face_grid_component(elem_id="generate-grid", min_height=320)
             status = widgets.status_component()
-    drawn = gr.State(Drawn([], 0), time_to_live=3600)
+    drawn = gr.State(widgets.Drawn([], 0), time_to_live=3600)
 
     def handler(name: str, seed: Any, fresh: bool, count: Any, *options: Any) -> Iterator[Any]:
         chosen = runs.seed_of(seed, fresh)
@@ -123,7 +115,7 @@ def build(models: Models, model: gr.Dropdown) -> GenerateTab:
             if update.final:
                 yield (
                     _grid(pictures, facts),
-                    Drawn(pictures, chosen),
+                    widgets.Drawn(pictures, chosen),
                     chosen,
                     widgets.done_html(facts),
                 )

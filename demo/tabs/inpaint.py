@@ -28,14 +28,6 @@ METHODS = {
 }
 
 
-@dataclass(frozen=True)
-class Filled:
-    """Fills on the stage, and the picture they were made of."""
-
-    pictures: list[np.ndarray]
-    source: np.ndarray | None
-
-
 def inpaint(
     bridge: Bridge,
     source: np.ndarray,
@@ -101,8 +93,9 @@ def examples(bridge: Bridge, faces: list[np.ndarray]) -> tuple[Any, ...]:
     for fills, _, facts in inpaint(bridge, source, hole):
         last = fills, facts
     fills, facts = last
-    filled = Filled(fills, source)
+    filled = widgets.Drawn(fills, source=source)
     return (
+        *widgets.samples(faces, (("inpaint", "use"),)),
         source,
         editor_value(source, hole),
         _grid(fills, facts),
@@ -132,6 +125,8 @@ def compare(source: np.ndarray, fill: np.ndarray) -> tuple[Any, Any]:
 class InpaintTab:
     """What other tabs need of this one."""
 
+    faces: gr.HTML
+    samples: gr.State
     source: gr.State
     editor: gr.ImageEditor
     grid: gr.HTML
@@ -143,7 +138,8 @@ class InpaintTab:
     @property
     def examples(self) -> list[Any]:
         """What the values of `examples` go to."""
-        return [self.source, self.editor, self.grid, self.filled, self.compare, self.status]
+        views = [self.grid, self.filled, self.compare, self.status]
+        return [self.faces, self.samples, self.source, self.editor, *views]
 
 
 def build(models: Models, model: gr.Dropdown) -> InpaintTab:
@@ -151,6 +147,8 @@ def build(models: Models, model: gr.Dropdown) -> InpaintTab:
     with gr.Row(elem_classes="studio"):
         with gr.Column(elem_classes="controls", min_width=280):
             upload = widgets.picture_input("A picture of your own", elem_id="inpaint-upload")
+            gr.Markdown("or one of these faces, drawn by the model", elem_classes="note")
+            faces = widgets.face_grid_component(elem_id="inpaint-samples")
             gr.Markdown("Ready masks", elem_classes="note")
             with gr.Row(elem_classes="masks"):
                 names = list(imaging.preset_holes(64))
@@ -201,8 +199,9 @@ def build(models: Models, model: gr.Dropdown) -> InpaintTab:
                     show_label=False,
                     elem_id="inpaint-compare",
                 )
+    samples = gr.State(widgets.Drawn([]))
     source = gr.State(None, time_to_live=3600)
-    filled = gr.State(Filled([], None), time_to_live=3600)
+    filled = gr.State(widgets.Drawn([]), time_to_live=3600)
 
     def handler(name: str, picture: Any, drawing: Any, count: Any, seed: Any, *options: Any) -> Any:
         bridge = models.get(name)
@@ -215,7 +214,7 @@ def build(models: Models, model: gr.Dropdown) -> InpaintTab:
                 badge = _badge(changed_outside(fills, picture, hole))
                 yield (
                     _grid(fills, facts),
-                    Filled(fills, picture),
+                    widgets.Drawn(fills, source=picture),
                     compare(picture, fills[0]),
                     widgets.done_html(facts, badge),
                 )
@@ -225,7 +224,7 @@ def build(models: Models, model: gr.Dropdown) -> InpaintTab:
     inputs = [model, source, editor, count, seed, method, steps, solver]
     widgets.run_and_stop(run, stop, status, handler, inputs, [grid, filled, slider])
     _wire_masks(models, model, upload, source, editor, status, presets, names, clear)
-    return InpaintTab(source, editor, grid, filled, slider, before_after, status)
+    return InpaintTab(faces, samples, source, editor, grid, filled, slider, before_after, status)
 
 
 def _wire_masks(

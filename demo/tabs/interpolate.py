@@ -83,20 +83,23 @@ def _percent(index: int, frames: int) -> str:
 
 
 def examples(bridge: Bridge, faces: list[np.ndarray]) -> tuple[Any, ...]:
-    """What the tab shows before the first click: A, B, noise, film, strip, mix, status."""
+    """What the tab shows before the first click: faces, A, B, noise, film, strip, mix, status."""
     a, b = widgets.pil(faces[0]), widgets.pil(faces[1])
     for pictures, _, facts in interpolate(bridge, a, b):
         last = pictures, facts
     pictures, facts = last
     mix = strip(mixes(faces[0], faces[1], len(pictures)))
     noise = gr.update(maximum=bridge.sigma**2)
-    return a, b, noise, film(pictures), strip(pictures), mix, widgets.done_html(facts)
+    picks = widgets.samples(faces, (("a", "A"), ("b", "B")))
+    return *picks, a, b, noise, film(pictures), strip(pictures), mix, widgets.done_html(facts)
 
 
 @dataclass(frozen=True)
 class InterpolateTab:
     """What other tabs need of this one."""
 
+    faces: gr.HTML
+    samples: gr.State
     image_a: gr.Image
     image_b: gr.Image
     variance: gr.Slider
@@ -109,7 +112,7 @@ class InterpolateTab:
     def examples(self) -> list[Any]:
         """What the values of `examples` go to."""
         pair, views = [self.image_a, self.image_b], [self.player, self.strip, self.mix]
-        return [*pair, self.variance, *views, self.status]
+        return [self.faces, self.samples, *pair, self.variance, *views, self.status]
 
 
 def build(models: Models, model: gr.Dropdown) -> InterpolateTab:
@@ -120,6 +123,8 @@ def build(models: Models, model: gr.Dropdown) -> InterpolateTab:
                 image_a = widgets.picture_input("A", min_width=130, elem_id="interpolate-a")
                 image_b = widgets.picture_input("B", min_width=130, elem_id="interpolate-b")
             swap = gr.Button("Swap A and B", size="sm")
+            gr.Markdown("or two of these faces, drawn by the model", elem_classes="note")
+            faces = widgets.face_grid_component(elem_id="interpolate-samples")
             frames = gr.Slider(3, MAX_FRAMES, value=9, step=2, label="Frames")
             variance = gr.Slider(
                 0.05,
@@ -210,4 +215,7 @@ def build(models: Models, model: gr.Dropdown) -> InterpolateTab:
     for image, letter in zip(pair, "AB", strict=True):
         image.upload(opened(letter), [model, image], [image, status], **widgets.QUIET)
     swap.click(lambda a, b: (b, a), pair, pair, **widgets.QUIET)
-    return InterpolateTab(image_a, image_b, variance, player, strip_view, mix, status)
+    samples = gr.State(widgets.Drawn([]))
+    return InterpolateTab(
+        faces, samples, image_a, image_b, variance, player, strip_view, mix, status
+    )
