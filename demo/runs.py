@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sbcore import SOLVERS, Bridge, Step, frame_indices
+from sbcore import DEFAULTS, SOLVERS, Bridge, Step, frame_indices
 
 PREVIEWS_PER_SECOND = 10
 MAX_STEPS = 2000
@@ -75,6 +75,11 @@ def to_engine(picture: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(picture.transpose(2, 0, 1))
 
 
+def solver_used(task: str, solver: str | None, paper: bool) -> str:
+    """Name of the solver that a run takes: the visitor's, or the default of the task."""
+    return "euler_maruyama" if paper else solver or DEFAULTS[task].solver
+
+
 def report(bridge: Bridge, update: Update, seed: int, mode: str, solver: str) -> dict[str, Any]:
     """What is needed to draw the result again, and what it cost."""
     return {
@@ -120,8 +125,8 @@ def whole(name: str, value: Any, least: int, most: int) -> int:
         ValueError: If it is missing, not whole, not finite or out of range; one sentence.
     """
     try:
-        fits = math.isfinite(value) and value == int(value) and least <= value <= most
-    except (TypeError, ValueError, OverflowError):
+        fits = least <= value <= most and value == int(value)  # NaN is in no range
+    except TypeError:
         fits = False
     if not fits or isinstance(value, bool):
         raise ValueError(
@@ -135,8 +140,7 @@ def number(name: str, value: Any, least: float, most: float) -> float:
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)
-        or not math.isfinite(value)
-        or not least <= value <= most
+        or not least <= value <= most  # NaN is in no range
     ):
         raise ValueError(f"{name} must be a number from {least:g} to {most:g}, got {value!s:.40}.")
     return float(value)

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from demo import imaging, media, runs
+from sbcore import DEFAULTS, SOLVERS
 
 log = logging.getLogger(__name__)
 ASSETS = Path(__file__).parent / "assets"
@@ -304,6 +305,18 @@ def run_and_stop(
     for ended in (event.then, event.failure):  # `then` alone misses a full queue or a lost server
         ended(_show_run, outputs=buttons, **QUIET)
     stop.click(_stopped, outputs=[*buttons, status], cancels=[event], **QUIET)
+
+
+def solver_input(label: str = "Solver") -> gr.Dropdown:
+    """Choice of a solver; empty for the default."""
+    choices = [("default", "")] + [(solver.title, solver.name) for solver in SOLVERS.values()]
+    return gr.Dropdown(choices, value="", label=label)
+
+
+def steps_input(task: str) -> gr.Slider:
+    """Choice of the number of network evaluations; 0 for the default of the task."""
+    info = f"0: the default, {DEFAULTS[task].steps}"
+    return gr.Slider(0, 60, value=0, step=1, label="Network evaluations", info=info)
 
 
 def run_buttons(text: str) -> tuple[gr.Button, gr.Button]:

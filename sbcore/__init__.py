@@ -1,11 +1,12 @@
 """Generative learning by Schrödinger bridges: the engine under the studio."""
 
-from sbcore.bridge import Bridge, DivergedError
+from sbcore.bridge import DEFAULTS, Bridge, DivergedError
 from sbcore.checkpoints import CheckpointError
 from sbcore.sampler import Evaluations, PaperMode, Step, frame_indices
 from sbcore.solvers import SOLVERS
 
 __all__ = [
+    "DEFAULTS",
     "SOLVERS",
     "Bridge",
     "CheckpointError",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -43,6 +43,24 @@ STARTS = ("closed form", "network", "noise")
 MODES = ("fast", "paper")
 METHODS = ("conditional", "algorithm2")
 OnStep = Callable[[Step], Any]
+
+
+class Default(NamedTuple):
+    """Solver and network evaluations of a fast run that names none."""
+
+    solver: str
+    steps: int
+
+
+# The ODE where few evaluations and smooth paths count; the SDE where it must mend a start that is
+# not exactly at its noise level, or where several different results are wanted.
+DEFAULTS = {
+    "generate": Default("dpmpp_2m", 10),
+    "evolve": Default("dpmpp_2m", 12),
+    "interpolate": Default("dpmpp_2m", 20),
+    "denoise": Default("dpmpp_2m_sde", 20),
+    "inpaint": Default("dpmpp_2m_sde", 20),
+}
 
 
 class DivergedError(ValueError):
@@ -192,8 +210,9 @@ class Bridge:
             return self._shown(self._algorithm1(noise, len(seeds), settings))
         _one_of("mode", mode, MODES)
         _one_of("start", start, STARTS)
-        chosen = _solver(solver, "dpmpp_2m")
-        steps = _count("steps", steps, 10, least=2 if start == "network" else 1)
+        default = DEFAULTS["generate"]
+        chosen = _solver(solver, default.solver)
+        steps = _count("steps", steps, default.steps, least=2 if start == "network" else 1)
         linear, draw = self._denoiser.linear, noise.draw()
         if start == "network":
             grid = two_stage_grid(steps, S_MAX, self.sigma, S_END)
@@ -291,7 +310,7 @@ class Bridge:
         else:
             _one_of("mode", mode, MODES)
             total = frames - 1
-            run = self._two_stages(noise, frames, _solver(solver, "dpmpp_2m"))
+            run = self._two_stages(noise, frames, _solver(solver, DEFAULTS["evolve"].solver))
         first = Step(1, 0, total, 0.0, math.inf, zero, zero, Evaluations())
 
         def steps() -> Iterator[Step]:
@@ -374,7 +393,8 @@ class Bridge:
         c = torch.linspace(0, 1, frames, device=self.device).view(-1, 1, 1, 1)
         noise = PictureNoise([_seeds(1, seed)[0]] * frames, self.shape, self.device)
         start = (1 - c) * a + c * b + self._deviation(variance) * noise.draw()
-        return self._edit(start, variance, noise, steps, _solver(solver, "dpmpp_2m"), mode)
+        default = DEFAULTS["interpolate"]
+        return self._edit(start, variance, noise, steps, solver, mode, default)
 
     def denoise(
         self,
@@ -425,7 +445,8 @@ class Bridge:
         noise = PictureNoise(seeds, self.shape, self.device)
         noise.draw()  # that of the perturbation
         start = start.expand(len(seeds), *self.shape)
-        return self._edit(start, variance, noise, steps, _solver(solver, "dpmpp_2m_sde"), mode)
+        default = DEFAULTS["denoise"]
+        return self._edit(start, variance, noise, steps, solver, mode, default)
 
     def perturb(self, image: Tensor, variance: float, seed: int = 0) -> Tensor:
         """``image + sqrt(variance) n``, (c, h, w), not clamped."""
@@ -439,11 +460,12 @@ class Bridge:
         variance: float,
         noise: PictureNoise,
         steps: int | None,
-        solver: Solver,
+        solver: str | None,
         mode: str,
+        default: Default,
     ) -> Iterator[Step]:
         """Stage 2 from a noisy picture at noise level sqrt(variance)."""
-        s = math.sqrt(variance)
+        s, chosen = math.sqrt(variance), _solver(solver, default.solver)
         if mode == "paper":
             # Keep the paper's step sigma^2 / N2 of the variance, not its number of steps.
             per_stage = PaperMode().n2
@@ -453,8 +475,8 @@ class Bridge:
             )
             return self._shown(run)
         _one_of("mode", mode, MODES)
-        grid = karras_grid(_count("steps", steps, 20), s, min(S_END, s / 2))
-        return self._shown(self._reverse(self._denoise, start, grid, solver, noise))
+        grid = karras_grid(_count("steps", steps, default.steps), s, min(S_END, s / 2))
+        return self._shown(self._reverse(self._denoise, start, grid, chosen, noise))
 
     def inpaint(
         self,
@@ -516,7 +538,9 @@ class Bridge:
             settings = PaperMode(n2=_count("steps", steps, 1000), shared_noise=shared_noise)
             run = algorithm2(self._denoise, known, mask, noise, settings, sigma=self.sigma)
             return self._shown(run)
-        chosen, steps = _solver(solver, "dpmpp_2m_sde"), _count("steps", steps, 20)
+        default = DEFAULTS["inpaint"]
+        chosen = _solver(solver, default.solver)
+        steps = _count("steps", steps, default.steps)
         clean = self._denoiser.linear.sample_given(known[0], mask[0], noise.draw())
         v = torch.where(mask > 0, known, clean + self.sigma * noise.draw())
 

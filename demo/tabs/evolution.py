@@ -12,7 +12,7 @@ from PIL import Image
 
 from demo import media, runs, widgets
 from demo.models import Models
-from sbcore import SOLVERS, Bridge, Step
+from sbcore import Bridge, Step
 
 FRAMES = 24
 MAX_FRAMES = 120
@@ -81,7 +81,7 @@ def evolve(
     """
     frames = runs.whole("The number of frames", frames, 4, MAX_FRAMES)
     runs.check_mode(bridge, mode)
-    used = "euler_maruyama" if mode == "paper" else solver or "dpmpp_2m"
+    used = runs.solver_used("evolve", solver, mode == "paper")
     evolution = Evolution(frames)
     run = bridge.evolve_steps(frames, seed, mode=mode, solver=solver or None)
     for update in runs.watch(run, frames):
@@ -124,11 +124,7 @@ def build(models: Models, model: gr.Dropdown) -> EvolutionTab:
             run, stop = widgets.run_buttons("Evolve")
             download = gr.DownloadButton("Download film", size="sm", interactive=False)
             with gr.Accordion("Advanced", open=False):
-                solver = gr.Dropdown(
-                    [("default", "")] + [(s.title, s.name) for s in SOLVERS.values()],
-                    value="",
-                    label="Solver of stage 2",
-                )
+                solver = widgets.solver_input("Solver of stage 2")
                 mode = gr.Radio(
                     [("fast", "fast"), ("paper: Algorithm 1, 2,000 steps", "paper")],
                     value="fast",

@@ -11,7 +11,7 @@ import numpy as np
 
 from demo import runs, widgets
 from demo.models import Models
-from sbcore import SOLVERS, Bridge
+from sbcore import Bridge
 
 MAX_COUNT = 16
 EXAMPLE_COUNT = 8
@@ -42,7 +42,7 @@ def generate(
     run = bridge.generate_steps(
         count, seed, steps=runs.steps_of(steps), solver=solver or None, mode=mode, start=start
     )
-    used = "euler_maruyama" if mode == "paper" else solver or "dpmpp_2m"
+    used = runs.solver_used("generate", solver, mode == "paper")
     for update in runs.watch(run):
         yield runs.preview(update), update, runs.report(bridge, update, seed, mode, used)
 
@@ -87,14 +87,8 @@ def build(models: Models, model: gr.Dropdown) -> GenerateTab:
             fresh = gr.Checkbox(True, label="new seed each time")
             run, stop = widgets.run_buttons("Generate")
             with gr.Accordion("Advanced", open=False):
-                steps = gr.Slider(
-                    0, 60, value=0, step=1, label="Network evaluations", info="0: the default, 10"
-                )
-                solver = gr.Dropdown(
-                    [("default", "")] + [(s.title, s.name) for s in SOLVERS.values()],
-                    value="",
-                    label="Solver",
-                )
+                steps = widgets.steps_input("generate")
+                solver = widgets.solver_input()
                 start = gr.Dropdown(
                     list(STARTS.items()), value="closed form", label="Start (stage 1)"
                 )

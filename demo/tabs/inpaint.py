@@ -11,7 +11,7 @@ import numpy as np
 
 from demo import imaging, runs, widgets
 from demo.models import Models
-from sbcore import SOLVERS, Bridge
+from sbcore import Bridge
 
 CANVAS = 512
 MAX_FILLS = 9
@@ -64,7 +64,7 @@ def inpaint(
         steps=runs.steps_of(steps),
         solver=solver or None,
     )
-    used = "euler_maruyama" if method == "algorithm2" else solver or "dpmpp_2m_sde"
+    used = runs.solver_used("inpaint", solver, method == "algorithm2")
     for update in runs.watch(run):
         keep = ~hole[..., None]
         fills = [np.where(keep, source, picture) for picture in runs.preview(update)]
@@ -167,11 +167,7 @@ def build(models: Models, model: gr.Dropdown) -> InpaintTab:
                     label="Network evaluations",
                     info="0: the default of the method",
                 )
-                solver = gr.Dropdown(
-                    [("default", "")] + [(s.title, s.name) for s in SOLVERS.values()],
-                    value="",
-                    label="Solver (conditional)",
-                )
+                solver = widgets.solver_input("Solver (conditional)")
         with gr.Column(elem_classes="stage"):
             editor = gr.ImageEditor(
                 label="Paint what is to be filled",

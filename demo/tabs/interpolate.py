@@ -12,7 +12,7 @@ from PIL import Image
 
 from demo import imaging, media, runs, widgets
 from demo.models import Models
-from sbcore import SOLVERS, Bridge
+from sbcore import Bridge
 
 MAX_FRAMES = 33
 PAPER_VARIANCE = 0.4
@@ -47,7 +47,7 @@ def interpolate(
         solver=solver or None,
         mode=mode,
     )
-    used = "euler_maruyama" if mode == "paper" else solver or "dpmpp_2m"
+    used = runs.solver_used("interpolate", solver, mode == "paper")
     for update in runs.watch(run):
         yield runs.preview(update), update, runs.report(bridge, update, seed, mode, used)
 
@@ -138,14 +138,8 @@ def build(models: Models, model: gr.Dropdown) -> InterpolateTab:
             download = gr.DownloadButton("Download film", size="sm", interactive=False)
             with gr.Accordion("Advanced", open=False):
                 seed = gr.Number(0, label="Seed of the noise", precision=0)
-                steps = gr.Slider(
-                    0, 60, value=0, step=1, label="Network evaluations", info="0: the default, 20"
-                )
-                solver = gr.Dropdown(
-                    [("default", "")] + [(s.title, s.name) for s in SOLVERS.values()],
-                    value="",
-                    label="Solver",
-                )
+                steps = widgets.steps_input("interpolate")
+                solver = widgets.solver_input()
                 mode = gr.Radio(
                     [("fast", "fast"), ("paper: Euler-Maruyama", "paper")],
                     value="fast",
