@@ -319,6 +319,25 @@ def steps_input(task: str) -> gr.Slider:
     return gr.Slider(0, 60, value=0, step=1, label="Network evaluations", info=info)
 
 
+def mode_input() -> gr.Radio:
+    """Choice of fast or paper mode, for runs over both stages."""
+    choices = [("fast", "fast"), ("paper: Algorithm 1, 2,000 steps", "paper")]
+    info = "Paper mode takes minutes; Stop works."
+    return gr.Radio(choices, value="fast", label="Mode", info=info)
+
+
+def strip_view(label: str) -> gr.Image:
+    """A film strip, to look at and to download."""
+    return gr.Image(
+        label=label,
+        format="png",
+        interactive=False,
+        elem_classes="strip",
+        buttons=["download", "fullscreen"],
+        show_label=False,
+    )
+
+
 def run_buttons(text: str) -> tuple[gr.Button, gr.Button]:
     """The primary button of a tab and its Stop."""
     run = gr.Button(text, variant="primary", size="lg", elem_classes="run")

@@ -125,12 +125,7 @@ def build(models: Models, model: gr.Dropdown) -> EvolutionTab:
             download = gr.DownloadButton("Download film", size="sm", interactive=False)
             with gr.Accordion("Advanced", open=False):
                 solver = widgets.solver_input("Solver of stage 2")
-                mode = gr.Radio(
-                    [("fast", "fast"), ("paper: Algorithm 1, 2,000 steps", "paper")],
-                    value="fast",
-                    label="Mode",
-                    info="Paper mode takes minutes; Stop works.",
-                )
+                mode = widgets.mode_input()
             gr.Markdown(
                 "The particle starts as nothing, is pushed along a Brownian bridge to the "
                 "smoothed density q_sigma, and from there along the second bridge to a picture.",
@@ -138,14 +133,7 @@ def build(models: Models, model: gr.Dropdown) -> EvolutionTab:
             )
         with gr.Column(elem_classes="stage"):
             player = widgets.film_component(elem_id="evolution-player", min_height=480)
-            strip = gr.Image(
-                label="Film strip",
-                format="png",
-                interactive=False,
-                elem_classes="strip",
-                buttons=["download", "fullscreen"],
-                show_label=False,
-            )
+            strip = widgets.strip_view("Film strip")
             status = widgets.status_component()
 
     def handler(name: str, seed: Any, fresh: bool, *options: Any) -> Iterator[Any]:

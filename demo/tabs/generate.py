@@ -92,12 +92,7 @@ def build(models: Models, model: gr.Dropdown) -> GenerateTab:
                 start = gr.Dropdown(
                     list(STARTS.items()), value="closed form", label="Start (stage 1)"
                 )
-                mode = gr.Radio(
-                    [("fast", "fast"), ("paper: Algorithm 1, 2,000 steps", "paper")],
-                    value="fast",
-                    label="Mode",
-                    info="Paper mode takes minutes; Stop works.",
-                )
+                mode = widgets.mode_input()
         with gr.Column(elem_classes="stage"):
             grid = widgets.face_grid_component(elem_id="generate-grid", min_height=320)
             status = widgets.status_component()

@@ -147,23 +147,9 @@ def build(models: Models, model: gr.Dropdown) -> InterpolateTab:
                 )
         with gr.Column(elem_classes="stage"):
             player = widgets.film_component(elem_id="interpolate-player", min_height=480)
-            strip_view = gr.Image(
-                label="Morph",
-                format="png",
-                interactive=False,
-                elem_classes="strip",
-                buttons=["download", "fullscreen"],
-                show_label=False,
-            )
+            strip_view = widgets.strip_view("Morph")
             with gr.Accordion("The plain pixel mix, for comparison", open=False):
-                mix = gr.Image(
-                    label="Pixel mix",
-                    format="png",
-                    interactive=False,
-                    elem_classes="strip",
-                    buttons=["download", "fullscreen"],
-                    show_label=False,
-                )
+                mix = widgets.strip_view("Pixel mix")
             status = widgets.status_component()
 
     def handler(name: str, a: Any, b: Any, *options: Any) -> Iterator[Any]:
