@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sbcore.bridge import Bridge
+from sbcore.bridge import DEFAULTS, Bridge
 from sbcore.metrics import frechet_distance, nearest_neighbours, sliced_wasserstein
+from sbcore.solvers import SOLVERS
 
 COMPONENTS = 64  # principal components of the Frechet distance; few enough for 500 pictures
 BATCH = 25
@@ -66,6 +67,7 @@ def measure(
         "count": count,
         "distances": distances,
         "same": sliced_wasserstein(real, real)["mean"],
+        "sampler": sampler_name(),
         "copies": {name: n.copies for name, n in found.items()},
         "nearest": {name: float(n.nearest.median()) for name, n in found.items()},
         "closest": {name: float(n.nearest.min()) for name, n in found.items()},
@@ -73,6 +75,12 @@ def measure(
         "milliseconds": _evaluation_time(bridge),
         "device": bridge.device_name,
     }
+
+
+def sampler_name() -> str:
+    """The default sampler in words."""
+    default = DEFAULTS["generate"]
+    return f"{SOLVERS[default.solver].title}, {default.steps} evaluations"
 
 
 def _evaluation_time(bridge: Bridge) -> float:
@@ -117,11 +125,11 @@ def card(name: str, config: dict[str, Any], found: dict[str, Any], command: str)
         f"- **Bridge**: sigma = {config['sigma']:g}, tau = {config['tau']:g}; "
         f"{config['network']['rank']} principal components in the Wiener filter.",
         f"- **Speed**: {found['milliseconds']:.0f} ms for one evaluation of one picture on "
-        f"{found['device']}; a picture at default quality takes 10.",
+        f"{found['device']}; a picture at default quality takes {DEFAULTS['generate'].steps}.",
     ]
     parts = [
         f"{front}# {name}\n\n![64 random pictures, seeds 0 to 63](sheet.png)\n",
-        "Seeds 0 to 63 at default quality, not selected.\n",
+        f"Seeds 0 to 63 at default quality ({found['sampler']}), not selected.\n",
         "\n".join(facts) + "\n",
         _distance_table(found),
         _loss_table(training),

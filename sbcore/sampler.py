@@ -369,18 +369,12 @@ def algorithm2(
 
 
 def follow(
-    steps: Iterator[Step],
-    *,
-    stage: int | None = None,
-    offset: int = 0,
-    total: int | None = None,
-    nfe: Evaluations | None = None,
+    steps: Iterator[Step], *, offset: int, total: int, nfe: Evaluations | None = None
 ) -> Iterator[Step]:
     """Renumber the steps of one loop as a part of a longer run.
 
     Args:
         steps: Steps of the loop.
-        stage: Overrides the stage number.
         offset: Updates before this loop.
         total: Updates of the whole run.
         nfe: Evaluations before this loop.
@@ -390,18 +384,23 @@ def follow(
     """
     before = nfe or Evaluations()
     for step in steps:
-        yield replace(
-            step,
-            stage=stage or step.stage,
-            index=step.index + offset,
-            total=total or step.total,
-            nfe=Evaluations(step.nfe.denoiser + before.denoiser, step.nfe.ratio + before.ratio),
+        evaluations = Evaluations(
+            step.nfe.denoiser + before.denoiser, step.nfe.ratio + before.ratio
         )
+        yield replace(step, index=step.index + offset, total=total, nfe=evaluations)
 
 
 def frame_indices(total: int, frames: int) -> set[int]:
-    """Step indices of ``frames`` states spread evenly over a run of ``total`` updates.
+    """Step indices of ``frames`` states of a run over two stages of equally many updates.
 
-    The start (0) and the end (``total``) are among them; all of them when total = frames - 1.
+    Spread evenly over each stage; the start, the end of stage 1 and the end are among them.
+
+    Args:
+        total: Updates of the whole run.
+        frames: States wanted, in [4, total + 1].
     """
-    return {round(total * k / (frames - 1)) for k in range(frames)}
+    n, second = total // 2, frames // 2
+    first = frames - second - 1  # after the start
+    return {round(n * k / first) for k in range(first + 1)} | {
+        n + round(n * k / second) for k in range(1, second + 1)
+    }

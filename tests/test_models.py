@@ -55,7 +55,7 @@ def test_unknown_model_is_named_and_the_known_ones_are_offered(tmp_path):
     save_tiny(tmp_path / "tiny", ratio=False)
     models = Models(tmp_path)
     for name in ("nope", "", "../tiny", str(tmp_path / "tiny")):
-        with pytest.raises(CheckpointError, match="There is no model .*; choose tiny") as error:
+        with pytest.raises(CheckpointError, match=r"There is no model .*; choose tiny") as error:
             models.get(name)
         assert_sentence(error)
 

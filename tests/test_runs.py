@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -16,6 +17,10 @@ from sbcore import Evaluations, Step
 def step(index: int, total: int = 50) -> Step:
     x = torch.full((2, 3, 4, 4), 1.5)
     return Step(2, index, total, 0.5, 1.0, x, torch.zeros_like(x), Evaluations(index, 2))
+
+
+def update(index: int, fraction: float = 1.0, seconds: float = 1.0) -> runs.Update:
+    return runs.Update(step(index), index == 50, False, fraction, seconds)
 
 
 class Clock:
@@ -39,12 +44,10 @@ def fast_clock(monkeypatch):
 
 def test_watch_shows_the_first_the_last_and_ten_a_second(fast_clock):
     updates = list(runs.watch(step(k) for k in range(1, 51)))  # half a second
-    indices = [update.step.index for update in updates]
+    indices = [moment.step.index for moment in updates]
     assert indices[0] == 1 and indices[-1] == 50 and 5 <= len(indices) <= 7
-    assert all(
-        later - earlier >= 10 for earlier, later in zip(indices, indices[1:-1], strict=False)
-    )
-    assert [update.final for update in updates] == [False] * (len(updates) - 1) + [True]
+    assert all(later - earlier >= 10 for earlier, later in pairwise(indices[:-1]))
+    assert [moment.final for moment in updates] == [False] * (len(updates) - 1) + [True]
 
 
 def test_watch_of_slow_steps_shows_all(monkeypatch):
@@ -52,13 +55,20 @@ def test_watch_of_slow_steps_shows_all(monkeypatch):
     assert len(list(runs.watch(step(k, 5) for k in range(1, 6)))) == 5
 
 
-def test_watch_can_report_every_step(fast_clock):
-    assert len(list(runs.watch((step(k) for k in range(51)), every=True))) == 51
+@pytest.mark.parametrize("frames", [4, 24, 51])
+def test_watch_reports_the_states_of_a_film_however_fast_they_come(fast_clock, frames):
+    updates = [u for u in runs.watch((step(k) for k in range(51)), frames) if u.frame]
+    assert len(updates) == frames
+    assert updates[0].step.index == 0 and updates[-1].step.index == 50
+
+
+def test_a_run_without_a_film_has_no_frames_of_it(fast_clock):
+    assert not any(moment.frame for moment in runs.watch(step(k) for k in range(1, 51)))
 
 
 def test_watch_shows_a_single_step_once(fast_clock):
-    (update,) = runs.watch(iter([step(1, 1)]))
-    assert update.final and update.fraction == 1 and update.seconds_left == 0
+    (moment,) = runs.watch(iter([step(1, 1)]))
+    assert moment.final and moment.fraction == 1 and moment.seconds_left == 0
 
 
 def test_watch_stops_the_run_when_it_is_left():
@@ -75,16 +85,16 @@ def test_watch_stops_the_run_when_it_is_left():
 
 
 def test_time_left_is_extrapolated():
-    update = runs.Update(step(10), False, fraction=0.2, seconds=3.0)
-    assert update.seconds_left == pytest.approx(12)
-    assert replace(update, fraction=0.0).seconds_left == math.inf
+    moment = update(10, fraction=0.2, seconds=3.0)
+    assert moment.seconds_left == pytest.approx(12)
+    assert replace(moment, fraction=0.0).seconds_left == math.inf
 
 
 # ---- what leaves a run
 
 
 def test_preview_is_the_belief_and_in_the_end_the_clamped_picture():
-    under_way, done = runs.Update(step(1), False, 0.1, 1), runs.Update(step(50), True, 1, 1)
+    under_way, done = update(1), update(50)
     assert [p.shape for p in runs.preview(under_way)] == [(4, 4, 3)] * 2
     assert runs.preview(under_way)[0].max() == 0 and runs.preview(done)[0].min() == 1
 
@@ -97,7 +107,7 @@ def test_pictures_and_to_engine_are_inverse():
 
 
 def test_report_holds_what_is_needed_to_draw_it_again(bridge):
-    facts = runs.report(bridge, runs.Update(step(50), True, 1, 1.23456), 17, "fast", "ddim")
+    facts = runs.report(bridge, update(50, seconds=1.23456), 17, "fast", "ddim")
     assert facts == {
         "model": "tiny",
         "seed": 17,

@@ -81,7 +81,7 @@ def evolve(
     """
     frames = runs.whole("The number of frames", frames, 4, MAX_FRAMES)
     runs.check_mode(bridge, mode)
-    used = runs.solver_used("evolve", solver, mode == "paper")
+    used = runs.solver_used("generate", solver, mode == "paper")
     evolution = Evolution(frames)
     run = bridge.evolve_steps(frames, seed, mode=mode, solver=solver or None)
     for update in runs.watch(run, frames):
@@ -120,7 +120,7 @@ def build(models: Models, model: gr.Dropdown) -> EvolutionTab:
         with gr.Column(elem_classes="controls", min_width=280):
             seed = gr.Number(0, label="Seed", precision=0)
             fresh = gr.Checkbox(True, label="new seed each time")
-            frames = gr.Slider(8, 60, value=FRAMES, step=2, label="Frames")
+            frames = gr.Slider(8, 40, value=FRAMES, step=2, label="Frames")
             run, stop = widgets.run_buttons("Evolve")
             download = gr.DownloadButton("Download film", size="sm", interactive=False)
             with gr.Accordion("Advanced", open=False):
