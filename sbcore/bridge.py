@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from sbcore import checkpoints
+from sbcore import arguments, checkpoints
 from sbcore.devices import best_device, device_name
 from sbcore.networks import Denoiser, DensityRatioNet
 from sbcore.process import stage1_noise_level
@@ -147,7 +146,7 @@ class Bridge:
 
     def gaussian(self, n: int, seed: int = 0) -> Tensor:
         """Pictures of the closed-form part alone, N(mean, Sigma), (n, c, h, w); a baseline."""
-        draw = PictureNoise(_seeds(n, seed), self.shape, self.device).draw()
+        draw = PictureNoise(arguments.seeds_from(n, seed), self.shape, self.device).draw()
         return (self._denoiser.linear.sample(draw, 0.0) + self._denoiser.mean).clamp(0, 1)
 
     def components(self, n: int) -> Tensor:
@@ -199,19 +198,19 @@ class Bridge:
             ValueError: If an argument is out of range.
             DivergedError: If paper mode leaves the finite numbers.
         """
-        seeds = _seeds(n, seed)
+        seeds = arguments.seeds_from(n, seed)
         noise = PictureNoise(seeds, self.shape, self.device)
         if mode == "paper":
             settings = paper or PaperMode()
             if steps is not None:
-                count = _count("steps", steps, settings.n1)
+                count = arguments.count("steps", steps, settings.n1)
                 settings = replace(settings, n1=count, n2=count)
             return self._shown(self._algorithm1(noise, len(seeds), settings))
-        _one_of("mode", mode, MODES)
-        _one_of("start", start, STARTS)
+        arguments.one_of("mode", mode, MODES)
+        arguments.one_of("start", start, STARTS)
         default = DEFAULTS["generate"]
         chosen = _solver(solver, default.solver)
-        steps = _count("steps", steps, default.steps, least=2 if start == "network" else 1)
+        steps = arguments.count("steps", steps, default.steps, least=2 if start == "network" else 1)
         linear, draw = self._denoiser.linear, noise.draw()
         if start == "network":
             grid = two_stage_grid(steps, S_MAX, self.sigma, S_END)
@@ -297,8 +296,8 @@ class Bridge:
         Raises:
             ValueError: If an argument is out of range.
         """
-        frames = _count("frames", frames, 24, least=4)
-        noise = PictureNoise(_seeds(1, seed), self.shape, self.device)
+        frames = arguments.count("frames", frames, 24, least=4)
+        noise = PictureNoise(arguments.seeds_from(1, seed), self.shape, self.device)
         zero = torch.zeros(1, *self.shape, device=self.device)
         if mode == "paper":
             settings = paper or PaperMode()
@@ -307,7 +306,7 @@ class Bridge:
             if frames > total + 1:
                 raise ValueError(f"frames must be at most {total + 1}, got {frames}")
         else:
-            _one_of("mode", mode, MODES)
+            arguments.one_of("mode", mode, MODES)
             default = DEFAULTS["generate"]
             updates = max(default.steps, frames // 2)
             total = 2 * updates
@@ -386,10 +385,10 @@ class Bridge:
         Raises:
             ValueError: If an argument is out of range.
         """
-        frames = _count("frames", frames, 9, least=2)
+        frames = arguments.count("frames", frames, 9, least=2)
         a, b = self._picture("a", a), self._picture("b", b)
         c = torch.linspace(0, 1, frames, device=self.device).view(-1, 1, 1, 1)
-        noise = PictureNoise([_seeds(1, seed)[0]] * frames, self.shape, self.device)
+        noise = PictureNoise([arguments.seeds_from(1, seed)[0]] * frames, self.shape, self.device)
         start = (1 - c) * a + c * b + self._deviation(variance) * noise.draw()
         default = DEFAULTS["interpolate"]
         return self._edit(start, variance, noise, steps, solver, mode, default)
@@ -439,7 +438,7 @@ class Bridge:
             ValueError: If an argument is out of range.
         """
         start = self.perturb(image, variance, seed) - self._denoiser.mean
-        seeds = _seeds(n, seed)
+        seeds = arguments.seeds_from(n, seed)
         noise = PictureNoise(seeds, self.shape, self.device)
         noise.draw()  # that of the perturbation
         start = start.expand(len(seeds), *self.shape)
@@ -448,7 +447,7 @@ class Bridge:
 
     def perturb(self, image: Tensor, variance: float, seed: int = 0) -> Tensor:
         """``image + sqrt(variance) n``, (c, h, w), not clamped."""
-        noise = PictureNoise(_seeds(1, seed), self.shape, self.device).draw()[0]
+        noise = PictureNoise(arguments.seeds_from(1, seed), self.shape, self.device).draw()[0]
         centred = self._picture("image", image) + self._deviation(variance) * noise
         return centred + self._denoiser.mean
 
@@ -467,13 +466,15 @@ class Bridge:
         if mode == "paper":
             # Keep the paper's step sigma^2 / N2 of the variance, not its number of steps.
             per_stage = PaperMode().n2
-            count = _count("steps", steps, max(1, round(per_stage * variance / self.sigma**2)))
+            count = arguments.count(
+                "steps", steps, max(1, round(per_stage * variance / self.sigma**2))
+            )
             run = algorithm1_stage2(
                 self._denoise, start, noise, steps=count, s_start=s, sigma=self.sigma
             )
             return self._shown(run)
-        _one_of("mode", mode, MODES)
-        grid = karras_grid(_count("steps", steps, default.steps), s, min(S_END, s / 2))
+        arguments.one_of("mode", mode, MODES)
+        grid = karras_grid(arguments.count("steps", steps, default.steps), s, min(S_END, s / 2))
         return self._shown(self._reverse(self._denoise, start, grid, chosen, noise))
 
     def inpaint(
@@ -525,20 +526,22 @@ class Bridge:
         Raises:
             ValueError: If an argument is out of range, or nothing is to be filled.
         """
-        _one_of("method", method, METHODS)
+        arguments.one_of("method", method, METHODS)
         known, mask = self._picture("image", image), self._mask(known_mask)
         if bool((mask > 0).all()):
             raise ValueError("nothing is to be filled: every pixel is marked as known")
-        seeds = _seeds(n, seed)
+        seeds = arguments.seeds_from(n, seed)
         noise = PictureNoise(seeds, self.shape, self.device)
         known, mask = (part.expand(len(seeds), *part.shape[-3:]) for part in (known, mask))
         if method == "algorithm2":
-            settings = PaperMode(n2=_count("steps", steps, 1000), shared_noise=shared_noise)
+            settings = PaperMode(
+                n2=arguments.count("steps", steps, 1000), shared_noise=shared_noise
+            )
             run = algorithm2(self._denoise, known, mask, noise, settings, sigma=self.sigma)
             return self._shown(run)
         default = DEFAULTS["inpaint"]
         chosen = _solver(solver, default.solver)
-        steps = _count("steps", steps, default.steps)
+        steps = arguments.count("steps", steps, default.steps)
         clean = self._denoiser.linear.sample_given(known[0], mask[0], noise.draw())
         v = torch.where(mask > 0, known, clean + self.sigma * noise.draw())
 
@@ -585,7 +588,7 @@ class Bridge:
 
     def _picture(self, name: str, picture: Tensor) -> Tensor:
         """Check a picture and centre it: (c, h, w)."""
-        picture = _tensor(name, picture, dtype=torch.float32, device=self.device)
+        picture = arguments.tensor(name, picture, dtype=torch.float32, device=self.device)
         if picture.shape != self.shape:
             raise ValueError(f"{name} must have shape {self.shape}, got {tuple(picture.shape)}")
         if not bool(((picture >= 0) & (picture <= 1)).all()):  # also refuses NaN
@@ -594,7 +597,7 @@ class Bridge:
 
     def _mask(self, known_mask: Tensor) -> Tensor:
         """Check a mask: (1, 1, h, w)."""
-        mask = _tensor("known_mask", known_mask, device=self.device)
+        mask = arguments.tensor("known_mask", known_mask, device=self.device)
         size = self.shape[1:]
         if mask.shape not in (size, (1, *size)):
             raise ValueError(f"known_mask must have shape {size}, got {tuple(mask.shape)}")
@@ -605,7 +608,7 @@ class Bridge:
     def _deviation(self, variance: float) -> float:
         """Check a noise variance and return its standard deviation."""
         limit = self.sigma**2
-        if not (_is_number(variance) and LEAST_VARIANCE <= variance <= limit):
+        if not (arguments.is_number(variance) and LEAST_VARIANCE <= variance <= limit):
             raise ValueError(f"variance must be in [{LEAST_VARIANCE:g}, {limit:g}], got {variance}")
         return math.sqrt(variance)
 
@@ -619,39 +622,7 @@ def _drain(steps: Iterator[Step], on_step: OnStep | None) -> Tensor:
     return step.x.clamp(0, 1)
 
 
-def _seeds(n: int, seed: int) -> list[int]:
-    n = _count("n", n, 1)
-    if not _is_number(seed) or seed != int(seed) or not 0 <= seed < 2**53:
-        raise ValueError(f"seed must be a whole number in [0, 2^53), got {seed}")
-    return [int(seed) + i for i in range(n)]
-
-
-def _count(name: str, value: int | None, default: int, least: int = 1) -> int:
-    if value is None:
-        return default
-    if not _is_number(value) or value != int(value) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value}")
-    return int(value)
-
-
-def _is_number(value: Any) -> bool:
-    """Whether a value is a finite number; True and False are none."""
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _tensor(name: str, value: Any, **options: Any) -> Tensor:
-    try:
-        return torch.as_tensor(value, **options)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{name} must be an array, got {type(value).__name__}") from error
-
-
-def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {value!r}")
-
-
 def _solver(name: str | None, default: str) -> Solver:
     name = default if name is None else name
-    _one_of("solver", name, tuple(SOLVERS))
+    arguments.one_of("solver", name, tuple(SOLVERS))
     return SOLVERS[name]

@@ -18,12 +18,17 @@ ALLOWED = {
     "networks": set(),
     "data": set(),
     "devices": set(),
+    "arguments": set(),
+    "metrics": set(),
     "solvers": {"process"},
     "losses": {"networks"},
     "sampler": {"process", "solvers"},
     "checkpoints": {"networks"},
     "training": {"checkpoints", "data", "devices", "losses", "networks", "process"},
-    "bridge": {"checkpoints", "devices", "networks", "process", "sampler", "solvers"},
+    "bridge": {
+        *("arguments", "checkpoints", "devices", "networks", "process", "sampler", "solvers"),
+    },
+    "cards": {"bridge", "metrics", "solvers"},
     "__init__": {"bridge", "checkpoints", "sampler", "solvers"},
 }
 UPWARDS = {"gradio", "demo", "app", "train", "evaluate", "tests"}

@@ -27,12 +27,13 @@ def page(tmp_path_factory):
 
 def handlers(page, name):
     """Functions of `demo.ui` that the page calls, by name."""
-    functions = [getattr(block.fn, "func", block.fn) for block in page.fns.values()]
-    return [
-        block.fn
-        for block, function in zip(page.fns.values(), functions, strict=True)
-        if function.__name__ == name and function.__module__ == ui.__name__
-    ]
+
+    def wanted(handler):
+        function = getattr(handler, "func", handler)  # of a partial
+        return inspect.isfunction(function) and (function.__module__, function.__name__)
+
+    fns = [block.fn for block in page.fns.values()]
+    return [handler for handler in fns if wanted(handler) == (ui.__name__, name)]
 
 
 def texts(values):
