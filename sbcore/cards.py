@@ -118,7 +118,8 @@ def card(name: str, config: dict[str, Any], found: dict[str, Any], command: str)
     licence = data.get("license", "unknown")
     front = f"---\nlicense: other\nlicense_name: {licence!r}\nlibrary_name: sbcore\n---\n\n"
     facts = [
-        f"- **Data**: {data.get('name', 'unknown')}, {training['pictures']:,} pictures, mirrored.",
+        f"- **Data**: {data.get('name', 'unknown')}; {training['pictures']:,} pictures"
+        f"{' and their mirror images' if training.get('flip') else ''}.",
         f"- **Licence of the weights**: {licence}.",
         f"- **Training**: {training['images']:,} images seen, {hours:.1f} hours on "
         f"{training['device']}; the weight average that was best on held-out pictures.",

@@ -379,6 +379,12 @@ def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
+def assert_stopped(calls: list[float], since: float) -> None:
+    """Hardly any network call comes later: a few until the word arrives, one of the next run."""
+    time.sleep(1.5)  # thirty calls, had the engine gone on
+    assert sum(call > since + 0.5 for call in calls) <= 2
+
+
 @pytest.mark.parametrize(
     ("endpoint", "options"),
     [("/generate", {"steps": 2000}), ("/evolve", {"mode": "paper"})],
@@ -393,9 +399,8 @@ def test_cancel_stops_the_engine_and_frees_the_worker(
     cancelled = time.monotonic()
     files, _ = client.predict(steps=1, api_name="/generate")
     assert files
-    # One call may be under way, a handful may pass before the word arrives; 2,000 may not.
-    late = [t for t in slow if t > cancelled + 0.05 + 0.5]
-    assert len(late) <= 1 and time.monotonic() - cancelled < 3
+    assert time.monotonic() - cancelled < 3
+    assert_stopped(slow, cancelled)
 
 
 @pytest.mark.parametrize("route", ["call", "queue"], ids=["a program", "a browser tab"])
@@ -416,8 +421,8 @@ def test_a_client_that_goes_away_frees_the_worker(
         next(line for line in answer.iter_lines() if len(slow) > 3)
     gone = time.monotonic()
     assert client.predict(steps=1, api_name="/generate")[0]
-    late = [t for t in slow if t > gone + 0.05 + 0.5]
-    assert len(late) <= 1 and time.monotonic() - gone < 5
+    assert time.monotonic() - gone < 5
+    assert_stopped(slow, gone)
 
 
 def test_two_visitors_at_once_get_their_own_pictures(studio: tuple[str, Any]) -> None:

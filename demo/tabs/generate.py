@@ -14,7 +14,7 @@ from demo.models import Models
 from sbcore import Bridge
 
 MAX_COUNT = 16
-EXAMPLE_COUNT = 8
+EXAMPLE_COUNT, EXAMPLE_SEED = 8, 40  # a good row of the model card's sheet
 ACTIONS = (("evolve", "evolve"), ("a", "use as A"), ("b", "use as B"), ("inpaint", "inpaint"))
 STARTS = {
     "Gaussian in closed form (fast)": "closed form",
@@ -49,10 +49,10 @@ def generate(
 
 def examples(bridge: Bridge) -> tuple[str, widgets.Drawn, str]:
     """What the tab shows before the first click: grid, pictures, status."""
-    for pictures, _, facts in generate(bridge, EXAMPLE_COUNT, 0):
+    for pictures, _, facts in generate(bridge, EXAMPLE_COUNT, EXAMPLE_SEED):
         last = pictures, facts
     pictures, facts = last
-    return _grid(pictures, facts), widgets.Drawn(pictures, 0), widgets.done_html(facts)
+    return _grid(pictures, facts), widgets.Drawn(pictures, EXAMPLE_SEED), widgets.done_html(facts)
 
 
 def _grid(pictures: list[np.ndarray], facts: dict[str, Any] | None) -> str:

@@ -88,7 +88,7 @@ def editor_value(source: np.ndarray | None, hole: np.ndarray | None = None) -> d
 
 def examples(bridge: Bridge, faces: list[np.ndarray]) -> tuple[Any, ...]:
     """What the tab shows before the first click: source, editor, fills, filled, compare, status."""
-    source = imaging.to_uint8(faces[2]).astype(np.float32) / 255
+    source = imaging.to_uint8(faces[1]).astype(np.float32) / 255
     hole = imaging.preset_holes(source.shape[0])["eyes"]
     for fills, _, facts in inpaint(bridge, source, hole):
         last = fills, facts
