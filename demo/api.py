@@ -135,9 +135,10 @@ def _inpaint(models: Models) -> Callable[..., Iterator[Any]]:
             bridge = models.get(model or None)
             channels, size, _ = bridge.shape
             with widgets.about("image"):
-                source = widgets.read_picture(image, size, channels)
+                picture = imaging.open_picture(image)
+                source = imaging.fit_square(picture, size, channels)
             with widgets.about("mask"):
-                hole = imaging.hole_from_picture(mask, size)
+                hole = imaging.hole_from_picture(mask, size, picture.size)
             run = inpaint.inpaint(bridge, source, hole, count, runs.seed_of(seed), method)
             for fills, update, facts in run:
                 if update.final:

@@ -61,7 +61,7 @@ def fit_square(picture: Image.Image, size: int, channels: int = 3) -> np.ndarray
     """
     picture = picture.convert("L" if channels == 1 else "RGB")
     if picture.size != (size, size):
-        box = CELEBA_CROPS.get(picture.size) or _square_box(*picture.size)
+        box = _square_box(*picture.size)
         picture = picture.crop(box).resize((size, size), Image.Resampling.LANCZOS)
     return np.asarray(picture, dtype=np.float32).reshape(size, size, channels) / 255
 
@@ -107,23 +107,29 @@ def hole_from_editor(value: dict | None, size: int) -> np.ndarray:
     return hole
 
 
-def hole_from_picture(source: Source, size: int) -> np.ndarray:
+def hole_from_picture(
+    source: Source, size: int, picture_size: tuple[int, int] | None = None
+) -> np.ndarray:
     """Read the hole from a mask picture: white is to be filled.
 
     Args:
-        source: As for `open_picture`; transparency counts as black. Must be square.
+        source: As for `open_picture`; transparency counts as black. Must be square, or of the
+            size of its picture, and is then cropped as `fit_square` crops that.
         size: Side of the hole in pixels; a mask of another size is resized without smoothing.
+        picture_size: Width and height of the picture that it belongs to, before its crop.
 
     Returns:
         The hole, boolean (size, size), True where the luminance is at least 128.
 
     Raises:
-        PictureError: If the mask cannot be read or is not square.
+        PictureError: If the mask cannot be read or does not fit the picture.
     """
     mask = _open(source, background="black").convert("L")
+    if mask.size == picture_size:
+        mask = mask.crop(_square_box(*mask.size))
     if mask.width != mask.height:
         shape = f"{mask.width} x {mask.height}"
-        raise PictureError(f"The mask must be square as the model's pictures are, not {shape}.")
+        raise PictureError(f"The mask must be square or as large as its picture, not {shape}.")
     return np.asarray(mask.resize((size, size), Image.Resampling.NEAREST)) >= 128
 
 
@@ -225,7 +231,9 @@ def _from_array(pixels: np.ndarray) -> Image.Image:
 
 
 def _square_box(width: int, height: int) -> tuple[int, int, int, int]:
-    """Largest square, (left, top, right, bottom) in pixels."""
+    """What `fit_square` cuts out, (left, top, right, bottom) in pixels."""
+    if (width, height) in CELEBA_CROPS:
+        return CELEBA_CROPS[width, height]
     side = min(width, height)
     left = (width - side) // 2
     top = max(0, round(0.45 * height - side / 2))  # faces sit a little above the middle

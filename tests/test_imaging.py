@@ -616,3 +616,13 @@ def test_masked_preview_hides_the_hole_only(channels):
     )  # nothing of the picture shines through
     assert len(np.unique(preview[hole])) == 2 and np.ptp(preview[hole]) < 0.15
     assert np.array_equal(picture, before)
+
+
+def test_a_mask_as_large_as_its_picture_is_cropped_like_it():
+    photo = np.zeros((218, 178), np.uint8)
+    photo[57 : 57 + 64, 25 : 25 + 128] = 255  # the upper half of the paper's crop
+    hole = hole_from_picture(photo, 64, (178, 218))
+    assert hole[:32].all() and not hole[32:].any()
+    refused_mask = np.zeros((218, 170), np.uint8)
+    with pytest.raises(PictureError, match="square or as large as its picture"):
+        hole_from_picture(refused_mask, 64, (178, 218))
