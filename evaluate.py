@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from sbcore import Bridge, cards, data
+from sbcore import DEFAULTS, SOLVERS, Bridge, cards, data
+from sbcore.bridge import Default
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -23,6 +24,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     card.add_argument("--data", required=True, help="the pictures that it was trained on")
     card.add_argument("--val", help="held-out pictures (default: val beside train)")
     card.add_argument("--count", type=int, default=500, help="pictures of each set")
+    default = DEFAULTS["generate"]
+    card.add_argument("--solver", choices=SOLVERS, default=default.solver)
+    card.add_argument("--steps", type=int, default=default.steps, help="network evaluations")
     card.add_argument("--write", action="store_true", help="write README.md and sheet.png there")
     return parser.parse_args(arguments)
 
@@ -38,7 +42,12 @@ def card(options: argparse.Namespace) -> None:
     held_out = data.load_images(val, size, c)
     with tqdm(total=options.count, unit="img", desc="drawing", disable=None) as bar:
         found = cards.measure(
-            bridge, training, held_out, options.count, lambda done, _: bar.update(done - bar.n)
+            bridge,
+            training,
+            held_out,
+            options.count,
+            lambda done, _: bar.update(done - bar.n),
+            Default(options.solver, options.steps),
         )
     command = f"python evaluate.py card {options.model} --data {Path(options.data).name}"
     text = cards.card(bridge.name, bridge.facts, found, command)

@@ -171,14 +171,6 @@ def hole_overlay(
     return large[..., None] * np.array([*colour, alpha], np.uint8)
 
 
-def masked_preview(picture: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Copy of `picture`, floats (size, size, c) in [0, 1], with a faint checker in the hole."""
-    size = len(hole)
-    cells = np.arange(size) * 16 // size  # 16 squares a side
-    checker = np.where((cells[:, None] + cells) % 2, 0.72, 0.80)
-    return np.where(hole[..., None], checker[..., None], picture).astype(picture.dtype)
-
-
 def _open(source: Source, background: str) -> Image.Image:
     """Decode, turn upright and flatten onto a background colour."""
     if source is None:

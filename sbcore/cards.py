@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sbcore.bridge import DEFAULTS, Bridge
+from sbcore.bridge import DEFAULTS, Bridge, Default
 from sbcore.metrics import frechet_distance, nearest_neighbours, sliced_wasserstein
 from sbcore.solvers import SOLVERS
 
@@ -24,8 +24,9 @@ def measure(
     held_out: Tensor,
     count: int = 500,
     on_progress: Callable[[int, int], None] | None = None,
+    sampler: Default = DEFAULTS["generate"],
 ) -> dict[str, Any]:
-    """Measure pictures of seeds 0, 1, 2, ... at the default quality against held-out ones.
+    """Measure pictures of seeds 0, 1, 2, ... against held-out ones.
 
     Args:
         bridge: The model.
@@ -33,6 +34,7 @@ def measure(
         held_out: uint8 (m, c, h, w), never trained on.
         count: Pictures of each set.
         on_progress: Called with (drawn, count).
+        sampler: Solver and network evaluations; the default quality if not given.
 
     Returns:
         ``pictures`` (the first 64, a tensor) and the figures of the card.
@@ -44,7 +46,8 @@ def measure(
         raise ValueError(f"{count} held-out and training pictures are needed")
     drawn = []
     for first in range(0, count, BATCH):
-        drawn.append(bridge.generate(min(BATCH, count - first), seed=first).cpu())
+        n = min(BATCH, count - first)
+        drawn.append(bridge.generate(n, seed=first, **sampler._asdict()).cpu())
         if on_progress is not None:
             on_progress(first + len(drawn[-1]), count)
     drawn = torch.cat(drawn)
@@ -67,7 +70,8 @@ def measure(
         "count": count,
         "distances": distances,
         "same": sliced_wasserstein(real, real)["mean"],
-        "sampler": sampler_name(),
+        "sampler": f"{SOLVERS[sampler.solver].title}, {sampler.steps} evaluations",
+        "steps": sampler.steps,
         "copies": {name: n.copies for name, n in found.items()},
         "nearest": {name: float(n.nearest.median()) for name, n in found.items()},
         "closest": {name: float(n.nearest.min()) for name, n in found.items()},
@@ -75,12 +79,6 @@ def measure(
         "milliseconds": _evaluation_time(bridge),
         "device": bridge.device_name,
     }
-
-
-def sampler_name() -> str:
-    """The default sampler in words."""
-    default = DEFAULTS["generate"]
-    return f"{SOLVERS[default.solver].title}, {default.steps} evaluations"
 
 
 def _evaluation_time(bridge: Bridge) -> float:
@@ -126,11 +124,11 @@ def card(name: str, config: dict[str, Any], found: dict[str, Any], command: str)
         f"- **Bridge**: sigma = {config['sigma']:g}, tau = {config['tau']:g}; "
         f"{config['network']['rank']} principal components in the Wiener filter.",
         f"- **Speed**: {found['milliseconds']:.0f} ms for one evaluation of one picture on "
-        f"{found['device']}; a picture at default quality takes {DEFAULTS['generate'].steps}.",
+        f"{found['device']}; a picture above takes {found['steps']}.",
     ]
     parts = [
         f"{front}# {name}\n\n![64 random pictures, seeds 0 to 63](sheet.png)\n",
-        f"Seeds 0 to 63 at default quality ({found['sampler']}), not selected.\n",
+        f"Seeds 0 to 63, not selected; {found['sampler']}.\n",
         "\n".join(facts) + "\n",
         _distance_table(found),
         _loss_table(training),

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from sbcore import process
-from sbcore.solvers import History, Solver
+from sbcore.solvers import History, Solver, linear_variance_grid
 
 Denoise = Callable[[Tensor, float], Tensor]
 
@@ -305,8 +305,7 @@ def algorithm1_stage2(
         One `Step` after each update; the last Tweedie step belongs to the last of them.
     """
     variance = s_start**2 / steps
-    for k in range(steps):
-        s = s_start * math.sqrt(1 - k / steps)
+    for k, (s, s_next) in enumerate(pairwise(linear_variance_grid(steps, s_start))):
         denoised = denoise(x, s)
         drift = process.stage2_drift(process.score_from_denoised(denoised, x, s), sigma=s_start)
         x = x + drift / steps + math.sqrt(variance) * noise.draw()
@@ -314,9 +313,8 @@ def algorithm1_stage2(
         if k == steps - 1 and final_denoise:
             x = denoised = denoise(x, math.sqrt(variance))
             nfe += 1
-        s = s_start * math.sqrt(1 - (k + 1) / steps)
-        t = process.stage2_time(s, sigma)
-        yield Step(2, k + 1, steps, t, s, x, denoised, Evaluations(nfe))
+        t = process.stage2_time(s_next, sigma)
+        yield Step(2, k + 1, steps, t, s_next, x, denoised, Evaluations(nfe))
 
 
 def algorithm2(
@@ -348,8 +346,7 @@ def algorithm2(
     steps, mask = settings.n2, known_mask > 0
     z = noise.draw()
     x = sigma * z
-    for k in range(steps):
-        s = sigma * math.sqrt(1 - k / steps)
+    for k, (s, s_next) in enumerate(pairwise(linear_variance_grid(steps, sigma))):
         if k > 0 and not settings.shared_noise:
             z = noise.draw()
         x = torch.where(mask, known + s * z, x)
@@ -363,9 +360,7 @@ def algorithm2(
                 nfe += 1
             x = torch.where(mask, known, x)
         denoised = torch.where(mask, known, denoised)
-        t = (k + 1) / steps
-        s = process.stage2_noise_level(t, sigma)
-        yield Step(2, k + 1, steps, t, s, x, denoised, Evaluations(nfe))
+        yield Step(2, k + 1, steps, (k + 1) / steps, s_next, x, denoised, Evaluations(nfe))
 
 
 def follow(

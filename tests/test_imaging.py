@@ -16,7 +16,6 @@ from demo.imaging import (
     hole_from_editor,
     hole_from_picture,
     hole_overlay,
-    masked_preview,
     open_picture,
     preset_holes,
     to_uint8,
@@ -602,20 +601,6 @@ def test_overlay_comes_back_from_the_editor(name, side):
 def test_any_hole_comes_back_from_the_editor(seed, share, side):
     hole = np.random.default_rng(seed).random((64, 64)) < share
     assert np.array_equal(hole_from_editor({"layers": [hole_overlay(hole, side)]}, 64), hole)
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_masked_preview_hides_the_hole_only(channels):
-    picture = (noise(64, 64, channels) / 255).astype(np.float32)
-    before, hole = picture.copy(), preset_holes(64)["75 %"]
-    preview = masked_preview(picture, hole)
-    assert preview.shape == picture.shape and preview.dtype == np.float32
-    assert np.array_equal(preview[~hole], picture[~hole])
-    assert np.array_equal(
-        preview, masked_preview(1 - picture, hole) * hole[..., None] + picture * ~hole[..., None]
-    )  # nothing of the picture shines through
-    assert len(np.unique(preview[hole])) == 2 and np.ptp(preview[hole]) < 0.15
-    assert np.array_equal(picture, before)
 
 
 def test_a_mask_as_large_as_its_picture_is_cropped_like_it():

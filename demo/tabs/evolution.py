@@ -138,7 +138,7 @@ def build(models: Models, model: gr.Dropdown) -> EvolutionTab:
 
     def handler(name: str, seed: Any, fresh: bool, *options: Any) -> Iterator[Any]:
         chosen = runs.seed_of(seed, fresh)
-        shown = 0.0
+        shown, frames_shown = 0.0, 0
         for evolution, update, facts in evolve(models.get(name), chosen, *options):
             if update.final:
                 with widgets.downloads() as folder:
@@ -151,9 +151,10 @@ def build(models: Models, model: gr.Dropdown) -> EvolutionTab:
                         widgets.done_html(facts),
                     )
             elif update.seconds - shown > 0.25 or update.step.index == 0:
-                shown = update.seconds
+                grown = len(evolution.steps) > frames_shown
+                shown, frames_shown = update.seconds, len(evolution.steps)
                 yield (
-                    evolution.film(),
+                    evolution.film() if grown else gr.skip(),
                     gr.skip(),
                     chosen,
                     gr.skip(),
