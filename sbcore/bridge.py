@@ -76,6 +76,8 @@ class Bridge:
         name: Name of the model.
         facts: The checkpoint's config, for display.
         device: Where to compute; None: CUDA, else MPS, else the CPU.
+        bf16: bf16 inside the networks; None: where CUDA has it. On CPUs with AMX it makes batches
+            three times faster, but a picture then depends, in its last bits, on its batch.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Bridge:
         name: str = "",
         facts: dict[str, Any] | None = None,
         device: str | torch.device | None = None,
+        bf16: bool | None = None,
     ) -> None:
         self.device = torch.device(device) if device is not None else best_device()
         self.sigma, self.tau, self.name, self.facts = sigma, tau, name, facts or {}
@@ -94,7 +97,9 @@ class Bridge:
         self._log_ratio = log_ratio
         if log_ratio is not None:
             self._log_ratio = log_ratio.eval().requires_grad_(False).to(self.device)
-        self._denoiser.bf16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
+        if bf16 is None:
+            bf16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
+        self._denoiser.bf16 = bf16
         self._denoiser.trunk.to(memory_format=torch.channels_last)  # faster, on CPUs too
 
     @classmethod
@@ -103,6 +108,7 @@ class Bridge:
         name_or_path: str | Path,
         device: str | torch.device | None = None,
         revision: str | None = None,
+        bf16: bool | None = None,
     ) -> Bridge:
         """Load a model.
 
@@ -110,6 +116,7 @@ class Bridge:
             name_or_path: Checkpoint folder, or Hub repository id.
             device: Where to compute; None: CUDA, else MPS, else the CPU.
             revision: Branch, tag or commit on the Hub.
+            bf16: bf16 inside the networks, as in `Bridge`.
 
         Raises:
             CheckpointError: If there is no usable checkpoint; one sentence says why.
@@ -131,6 +138,7 @@ class Bridge:
             config.get("name", folder.name),
             config,
             device,
+            bf16,
         )
 
     @property
@@ -575,7 +583,9 @@ class Bridge:
         return self._denoiser.linear(v, torch.full((len(v),), s, device=v.device))
 
     def _ratio(self, x: Tensor) -> Tensor:
-        return torch.cat([self._log_ratio(part) for part in x.split(BATCH)])
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self._denoiser.bf16):
+            logs = [self._log_ratio(part) for part in x.split(BATCH)]
+        return torch.cat(logs).float()
 
     def _shown(self, steps: Iterator[Step]) -> Iterator[Step]:
         """Add the mean picture back: X_t / t has mean ``mean`` in stage 1, X_t in stage 2."""

@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import REPOSITORY
 
 MODULES = sorted((REPOSITORY / "sbcore").glob("*.py"))
+STUDIES = sorted((REPOSITORY / "sbcore" / "studies").glob("*.py"))
 DEMO = sorted((REPOSITORY / "demo").rglob("*.py"))
 # What a module of the engine may import of the engine; the paper's mathematics comes first.
 ALLOWED = {
@@ -28,7 +29,6 @@ ALLOWED = {
     "bridge": {
         *("arguments", "checkpoints", "devices", "networks", "process", "sampler", "solvers"),
     },
-    "cards": {"bridge", "metrics", "solvers"},
     "__init__": {"bridge", "checkpoints", "sampler", "solvers"},
 }
 UPWARDS = {"gradio", "demo", "app", "train", "evaluate", "tests"}
@@ -85,16 +85,21 @@ def test_no_import_cycle_in_the_engine() -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name)
+def test_studies_are_built_on_the_engine(path: Path) -> None:
+    assert not any(module.startswith("sbcore.studies") for module in imports(path))
+
+
+@pytest.mark.parametrize("path", [*MODULES, *STUDIES], ids=name)
 def test_engine_knows_nothing_of_what_is_built_on_it(path: Path) -> None:
     assert not {module.split(".")[0] for module in imports(path)} & UPWARDS
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name)
+@pytest.mark.parametrize("path", [*MODULES, *STUDIES], ids=name)
 def test_engine_never_prints(path: Path) -> None:
     assert "print" not in calls(path)
 
 
-@pytest.mark.parametrize("path", [*MODULES, *DEMO], ids=name)
+@pytest.mark.parametrize("path", [*MODULES, *STUDIES, *DEMO], ids=name)
 def test_nothing_reads_or_writes_pickles(path: Path) -> None:
     assert not {module.split(".")[0] for module in imports(path)} & {"pickle", "joblib", "dill"}
     assert not {"torch.load", "torch.save"} & set(calls(path))

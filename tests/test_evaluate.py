@@ -42,13 +42,13 @@ def test_card_is_printed_and_written(trained, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert (trained / "README.md").read_text(encoding="utf-8").strip() == printed.strip()
     assert "8 images seen" in printed and "floor" in printed
-    assert (trained / "sheet.png").exists() and Path("results/tiny-neighbours.png").exists()
+    assert (trained / "sheet.png").exists() and Path("results/card-tiny/neighbours.png").exists()
 
 
 def test_without_write_the_model_folder_is_left_alone(trained, monkeypatch):
     assert run(monkeypatch, "card", str(trained), "--data", "train", "--count", "16") == 0
     assert not (trained / "README.md").exists()
-    assert Path("results/tiny/README.md").exists()
+    assert Path("results/card-tiny/README.md").exists()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sbcore import cards
 from sbcore.metrics import (
     _blur,
     frechet_distance,
@@ -10,6 +9,8 @@ from sbcore.metrics import (
     nearest_neighbours,
     sliced_wasserstein,
 )
+from sbcore.studies import card as cards
+from sbcore.studies.report import contact_sheet
 
 
 def textures(n: int, seed: int, size: int = 32) -> torch.Tensor:
@@ -101,6 +102,6 @@ def test_card_states_every_figure_with_its_floor(bridge):
         "noise",
     ):
         assert wanted in text
-    assert cards.sheet(found["pictures"]).size == (8 * 2 * w, 3 * 2 * h)
+    assert contact_sheet(found["pictures"]).size == (8 * 2 * w, 3 * 2 * h)
     with pytest.raises(ValueError, match="31"):
         cards.measure(bridge, training, held_out, count=31)

@@ -1,9 +1,10 @@
-"""Measure a model and write its card: distances with their floors, held-out loss, memorising."""
+"""A model card: distances with their floors, held-out loss, memorising."""
 
 from __future__ import annotations
 
+import argparse
 import time
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,9 +14,41 @@ from torch import Tensor
 from sbcore.bridge import DEFAULTS, Bridge, Default
 from sbcore.metrics import frechet_distance, nearest_neighbours, sliced_wasserstein
 from sbcore.solvers import SOLVERS
+from sbcore.studies.report import Progress, Report, contact_sheet, silent
+from sbcore.studies.sets import load_sets
 
 COMPONENTS = 64  # principal components of the Frechet distance; few enough for 500 pictures
 BATCH = 25
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``evaluate.py card``."""
+    parser.add_argument("model", type=Path, help="checkpoint folder")
+    parser.add_argument("--data", required=True, help="the pictures that it was trained on")
+    parser.add_argument("--val", help="held-out pictures (default: val beside train)")
+    parser.add_argument("--count", type=int, default=500, help="pictures of each set")
+    default = DEFAULTS["generate"]
+    parser.add_argument("--solver", choices=SOLVERS, default=default.solver)
+    parser.add_argument("--steps", type=int, default=default.steps, help="network evaluations")
+    parser.add_argument("--write", action="store_true", help="write README.md and sheet.png there")
+
+
+def run(options: argparse.Namespace, progress: Progress) -> Report:
+    """Measure a model; with ``--write``, put card and sheet beside its weights."""
+    bridge = Bridge.from_pretrained(options.model)
+    sets = load_sets(bridge, options.data, options.val)
+    count = min(options.count, 16) if options.quick else options.count
+    sampler = Default(options.solver, options.steps)
+    found = measure(bridge, sets.training, sets.held_out, count, progress, sampler)
+    command = f"python evaluate.py card {options.model} --data {Path(options.data).name}"
+    text = card(bridge.name, bridge.facts, found, command)
+    sheet = contact_sheet(found["pictures"])
+    if options.write:
+        (options.model / "README.md").write_text(text, encoding="utf-8")
+        sheet.save(options.model / "sheet.png", optimize=True)
+    # The neighbours are training pictures: they stay out of the model's folder.
+    pictures = {"sheet": sheet, "neighbours": neighbour_sheet(found)}
+    return Report(f"card-{bridge.name}", bridge.name, pictures=pictures, text=text)
 
 
 def measure(
@@ -23,7 +56,7 @@ def measure(
     training: Tensor,
     held_out: Tensor,
     count: int = 500,
-    on_progress: Callable[[int, int], None] | None = None,
+    progress: Progress = silent,
     sampler: Default = DEFAULTS["generate"],
 ) -> dict[str, Any]:
     """Measure pictures of seeds 0, 1, 2, ... against held-out ones.
@@ -33,7 +66,7 @@ def measure(
         training: uint8 (n, c, h, w), its training set.
         held_out: uint8 (m, c, h, w), never trained on.
         count: Pictures of each set.
-        on_progress: Called with (drawn, count).
+        progress: Told how many are drawn.
         sampler: Solver and network evaluations; the default quality if not given.
 
     Returns:
@@ -48,8 +81,7 @@ def measure(
     for first in range(0, count, BATCH):
         n = min(BATCH, count - first)
         drawn.append(bridge.generate(n, seed=first, **sampler._asdict()).cpu())
-        if on_progress is not None:
-            on_progress(first + len(drawn[-1]), count)
+        progress("drawing", first + n, count)
     drawn = torch.cat(drawn)
     real, other = held_out[:count] / 255.0, training[-count:] / 255.0
     gaussian = bridge.gaussian(count, seed=0).cpu()
@@ -92,21 +124,10 @@ def _evaluation_time(bridge: Bridge) -> float:
     return sorted(times)[2]
 
 
-def sheet(pictures: Tensor, columns: int = 8) -> Image.Image:
-    """Pictures side by side, twice enlarged."""
-    n, c, h, w = pictures.shape
-    rows = -(-n // columns)
-    grid = torch.ones(rows * columns, c, h, w)
-    grid[:n] = pictures
-    grid = grid.view(rows, columns, c, h, w).permute(0, 3, 1, 4, 2).reshape(rows * h, -1, c)
-    image = Image.fromarray((grid.expand(-1, -1, 3) * 255).round().byte().numpy())
-    return image.resize((2 * image.width, 2 * image.height), Image.Resampling.LANCZOS)
-
-
 def neighbour_sheet(found: dict[str, Any]) -> Image.Image:
     """16 pictures of the model, in two rows, each above its nearest training picture."""
     drawn, near = found["pictures"], found["neighbours"]
-    return sheet(torch.cat([drawn[:8], near[:8], drawn[8:16], near[8:16]]))
+    return contact_sheet(torch.cat([drawn[:8], near[:8], drawn[8:16], near[8:16]]))
 
 
 def card(name: str, config: dict[str, Any], found: dict[str, Any], command: str) -> str:
