@@ -32,7 +32,7 @@ from sbcore.sampler import (
     frame_indices,
     reverse_steps,
 )
-from sbcore.solvers import SOLVERS, Solver, karras_grid, two_stage_grid
+from sbcore.solvers import GRIDS, SOLVERS, Solver, two_stage_grid
 
 S_MAX = 40.0  # noise level that stands for infinity; EDM's 80, halved as our data std is
 S_END = 0.03  # last noise level before 0; smaller ones cost texture (SWD at 64 pixels)
@@ -183,6 +183,8 @@ class Bridge:
         solver: str | None = None,
         mode: str = "fast",
         start: str = "closed form",
+        grid: str = "karras",
+        s_end: float = S_END,
         paper: PaperMode | None = None,
     ) -> Iterator[Step]:
         """Draw ``n`` pictures; picture i is that of seed ``seed + i`` whatever ``n``.
@@ -196,6 +198,8 @@ class Bridge:
             start: Stage 1 of fast mode. "closed form": q_sigma as the Gaussian N(mean, Sigma +
                 sigma^2 I), no evaluations; "network": solver steps from the point mass; "noise":
                 none, stage 2 starts from N(mean, sigma^2 I) (Fig. 5's control).
+            grid: Spacing of the noise levels, a name in `GRIDS`; fast mode only.
+            s_end: Last noise level before 0, in (0, sigma); fast mode only.
             paper: Settings of paper mode; ``steps`` overrides n1 and n2.
 
         Yields:
@@ -215,17 +219,22 @@ class Bridge:
             return self._shown(self._algorithm1(noise, len(seeds), settings))
         arguments.one_of("mode", mode, MODES)
         arguments.one_of("start", start, STARTS)
+        arguments.one_of("grid", grid, tuple(GRIDS))
+        if not (arguments.is_number(s_end) and 0 < s_end < self.sigma):
+            raise ValueError(f"s_end must be in (0, {self.sigma:g}), got {s_end}")
         default = DEFAULTS["generate"]
         chosen = _solver(solver, default.solver)
         steps = arguments.count("steps", steps, default.steps, least=2 if start == "network" else 1)
         linear, draw = self._denoiser.linear, noise.draw()
-        if start == "network":
-            grid = two_stage_grid(steps, S_MAX, self.sigma, S_END)
-            v = linear.sample(draw, S_MAX)
-        else:
-            grid = karras_grid(steps, self.sigma, S_END)
+        if start != "network":
             v = linear.sample(draw, self.sigma) if start == "closed form" else self.sigma * draw
-        return self._shown(self._reverse(self._denoise, v, grid, chosen, noise))
+            levels = _levels(chosen, steps, self.sigma, s_end, grid)
+        else:
+            v = linear.sample(draw, S_MAX)
+            levels = chosen.levels(
+                steps, lambda n: two_stage_grid(n, S_MAX, self.sigma, self.tau, s_end, grid)
+            )
+        return self._shown(self._reverse(self._denoise, v, levels, chosen, noise))
 
     def _algorithm1(self, noise: PictureNoise, n: int, settings: PaperMode) -> Iterator[Step]:
         """Both stages of Algorithm 1 as one run."""
@@ -335,10 +344,10 @@ class Bridge:
         v = linear.sample(noise.draw(), S_MAX)
         bridge = {"sigma": self.sigma, "tau": self.tau}
         step = None
-        for step in closed_form_stage1(linear.flow, self._linear, v, grid, **bridge):
+        for step in closed_form_stage1(linear.flow, linear.at, v, grid, **bridge):
             yield replace(step, total=total)
         second = self._reverse(
-            self._denoise, step.x, karras_grid(updates, self.sigma, S_END), solver, noise
+            self._denoise, step.x, _levels(solver, updates, self.sigma), solver, noise
         )
         yield from follow(second, offset=updates, total=total)
 
@@ -481,8 +490,9 @@ class Bridge:
             )
             return self._shown(run)
         arguments.one_of("mode", mode, MODES)
-        grid = karras_grid(arguments.count("steps", steps, default.steps), s, min(S_END, s / 2))
-        return self._shown(self._reverse(self._denoise, start, grid, chosen, noise))
+        steps = arguments.count("steps", steps, default.steps)
+        levels = _levels(chosen, steps, s, min(S_END, s / 2))
+        return self._shown(self._reverse(self._denoise, start, levels, chosen, noise))
 
     def inpaint(
         self,
@@ -556,8 +566,8 @@ class Bridge:
             return self._denoise(v, s, known, mask)
 
         def steps_with_known() -> Iterator[Step]:
-            grid = karras_grid(steps, self.sigma, S_END)
-            for step in self._reverse(conditional, v, grid, chosen, noise):
+            levels = _levels(chosen, steps, self.sigma)
+            for step in self._reverse(conditional, v, levels, chosen, noise):
                 yield replace(step, x=torch.where(mask > 0, known, step.x))
 
         return self._shown(steps_with_known())
@@ -569,18 +579,16 @@ class Bridge:
         self,
         denoise: Callable[[Tensor, float], Tensor],
         v: Tensor,
-        grid: Sequence[float],
+        levels: Sequence[float],
         solver: Solver,
         noise: PictureNoise,
     ) -> Iterator[Step]:
-        return reverse_steps(denoise, v, grid, solver, noise, sigma=self.sigma, tau=self.tau)
+        bridge = {"sigma": self.sigma, "tau": self.tau, "linear": self._denoiser.linear}
+        return reverse_steps(denoise, v, levels, solver, noise, **bridge)
 
     def _denoise(self, v: Tensor, s: float, *conditions: Tensor) -> Tensor:
         parts = zip(*(tensor.split(BATCH) for tensor in (v, *conditions)), strict=True)
         return torch.cat([self._denoiser(part, s, *rest) for part, *rest in parts])
-
-    def _linear(self, v: Tensor, s: float) -> Tensor:
-        return self._denoiser.linear(v, torch.full((len(v),), s, device=v.device))
 
     def _ratio(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self._denoiser.bf16):
@@ -629,6 +637,13 @@ def _drain(steps: Iterator[Step], on_step: OnStep | None) -> Tensor:
         if on_step is not None:
             on_step(step)
     return step.x.clamp(0, 1)
+
+
+def _levels(
+    solver: Solver, evaluations: int, s_start: float, s_end: float = S_END, grid: str = "karras"
+) -> list[float]:
+    """Noise levels of a run of stage 2."""
+    return solver.levels(evaluations, lambda n: GRIDS[grid](n, s_start, s_end))
 
 
 def _solver(name: str | None, default: str) -> Solver:

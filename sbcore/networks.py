@@ -10,7 +10,9 @@ Notation: b batch, c channels, h height, w width, d = c h w; ``v`` a noisy centr
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +48,10 @@ class WienerFilter(nn.Module):
         leading = self.eigenvalues / (self.eigenvalues + variance)  # (b, R)
         return self._scale(v, leading, self.rest / (self.rest + variance))
 
+    def at(self, v: Tensor, s: float) -> Tensor:
+        """Filter ``v`` (b, ...) at one noise level; returns its shape."""
+        return self.scale(v, lambda variance: variance / (variance + s**2))
+
     def rms_error(self, s: Tensor) -> Tensor:
         """Root-mean-square error per value of the filter at ``s`` (b,), in closed form; (b,)."""
         variance = s[:, None] ** 2
@@ -55,7 +61,7 @@ class WienerFilter(nn.Module):
 
     def sample(self, noise: Tensor, s: float) -> Tensor:
         """Map standard normal ``noise`` (b, ...) to ``N(0, Sigma + s^2 I)``; same shape."""
-        return self._scale(noise, (self.eigenvalues + s**2).sqrt(), (self.rest + s**2).sqrt())
+        return self.scale(noise, lambda variance: (variance + s**2).sqrt())
 
     def flow(self, v: Tensor, s: float, s_next: float) -> Tensor:
         """Carry ``v`` (b, ...) from noise level ``s`` to ``s_next`` along the probability flow.
@@ -63,11 +69,7 @@ class WienerFilter(nn.Module):
         Exact for Gaussian data: along each component the state scales with its standard
         deviation, ``v'_i = v_i sqrt((l_i + s'^2) / (l_i + s^2))``.
         """
-        return self._scale(
-            v,
-            ((self.eigenvalues + s_next**2) / (self.eigenvalues + s**2)).sqrt(),
-            ((self.rest + s_next**2) / (self.rest + s**2)).sqrt(),
-        )
+        return self.scale(v, lambda variance: ((variance + s_next**2) / (variance + s**2)).sqrt())
 
     def sample_given(self, known: Tensor, known_mask: Tensor, noise: Tensor) -> Tensor:
         """Draw from ``N(0, Sigma)`` conditioned on known pixels, by Matheron's rule.
@@ -94,6 +96,10 @@ class WienerFilter(nn.Module):
         right = root * (missing @ components.T).double() / self.rest.double()  # (n, R)
         weights = root * torch.linalg.solve(system, right.T).T
         return drawn + (weights.to(noise.dtype) @ self.basis).view_as(noise)
+
+    def scale(self, v: Tensor, gain: Callable[[Tensor], Tensor]) -> Tensor:
+        """Multiply each principal component of ``v`` (b, ...) by ``gain`` of its variance."""
+        return self._scale(v, gain(self.eigenvalues), gain(self.rest))
 
     def _scale(self, v: Tensor, leading: Tensor, rest: Tensor) -> Tensor:
         """Scale the components by ``leading`` (R,), the orthogonal complement by ``rest``."""
@@ -452,41 +458,57 @@ class DensityRatioNet(nn.Module):
 
 
 class PointMLP(nn.Module):
-    """Three-layer perceptron on features (b, n) and, optionally, a noise level s (b,).
+    """Residual perceptron on features (b, n) and, optionally, a noise level s (b,).
+
+    Random Fourier features of the first two inputs let it bend within a tenth of the unit
+    (Tancik et al. 2020); without them narrow modes are not learned within minutes.
 
     Args:
         features_in: Number of input features.
         features_out: Number of outputs.
         width: Width of the hidden layers.
         takes_noise: Whether `forward` takes a noise level.
+        frequencies: Number of Fourier frequencies, each giving a sine and a cosine.
     """
 
     def __init__(
-        self, features_in: int, features_out: int, width: int = 128, takes_noise: bool = True
+        self,
+        features_in: int,
+        features_out: int,
+        width: int = 128,
+        takes_noise: bool = True,
+        frequencies: int = 0,
     ) -> None:
         super().__init__()
-        self.embedding = NoiseEmbedding(width, frequencies=16) if takes_noise else None
-        first = features_in + (width if takes_noise else 0)
-        self.layers = nn.Sequential(
-            nn.Linear(first, width),
-            nn.SiLU(),
-            nn.Linear(width, width),
-            nn.SiLU(),
-            nn.Linear(width, width),
-            nn.SiLU(),
-            nn.Linear(width, features_out),
-        )
+        generator = torch.Generator().manual_seed(0)
+        waves = BANDWIDTH * torch.randn(2, frequencies, generator=generator)
+        self.register_buffer("waves", waves)
+        self.embedding = NoiseEmbedding(64, frequencies=16) if takes_noise else None
+        self.modulation = nn.Linear(64, 3 * 2 * width) if takes_noise else None
+        sizes = (features_in + 2 * frequencies, width, width, width, features_out)
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
 
     def forward(self, x: Tensor, s: Tensor | None = None) -> Tensor:
         """Map x (b, features_in), s (b,) to (b, features_out)."""
-        if self.embedding is not None:
-            x = torch.cat([x, self.embedding(s)], dim=1)
-        return self.layers(x)
+        phase = x[:, :2] @ self.waves
+        first, *inner, last = self.layers
+        scales = shifts = (0.0, 0.0, 0.0)
+        if self.modulation is not None:
+            parts = self.modulation(self.embedding(s)).chunk(6, dim=1)
+            scales, shifts = parts[:3], parts[3:]
+        h = first(torch.cat([x, phase.cos(), phase.sin()], dim=1))
+        h = F.silu(h * (1 + scales[0]) + shifts[0])
+        for layer, scale, shift in zip(inner, scales[1:], shifts[1:], strict=True):
+            h = h + F.silu(layer(h) * (1 + scale) + shift)
+        return last(h)
+
+
+BANDWIDTH = math.pi  # standard deviation of the frequencies, in radians per unit
 
 
 def point_denoiser(width: int = 128) -> Denoiser:
     """An untrained denoiser of points in the plane, shape (2,); full-rank Wiener part."""
-    return Denoiser(PointMLP(4, 2, width), shape=(2,), rank=2, conditional=False)
+    return Denoiser(PointMLP(4, 2, width, frequencies=32), shape=(2,), rank=2, conditional=False)
 
 
 class PointDensityRatio(nn.Module):

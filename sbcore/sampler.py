@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from sbcore import process
-from sbcore.solvers import History, Solver, linear_variance_grid
+from sbcore.networks import WienerFilter
+from sbcore.solvers import MEMORY, Evaluation, History, Solver, linear_variance_grid
 
 Denoise = Callable[[Tensor, float], Tensor]
 
@@ -97,17 +98,19 @@ def reverse_steps(
     *,
     sigma: float,
     tau: float,
+    linear: WienerFilter | None = None,
 ) -> Iterator[Step]:
     """Run a solver down a grid of noise levels.
 
     Args:
         denoise: D(v, s); known pixels, if any, are its own affair.
         v: State at the first noise level of the grid, (b, ...).
-        grid: Falling noise levels; contains sigma if it starts above it.
+        grid: Noise levels from `Solver.levels`; contains sigma if it starts above it.
         solver: Step rule.
         noise: Source of random numbers, advanced once a step by stochastic solvers.
         sigma: Standard deviation of the smoothing: levels above it belong to stage 1.
         tau: Variance of the reference; only the times of stage 1 depend on it.
+        linear: Wiener filter of the denoiser, for solvers that know it.
 
     Yields:
         One `Step` after each update. In stage 1, ``x`` is X_t = t v.
@@ -115,13 +118,13 @@ def reverse_steps(
     Cost: one denoiser evaluation a step.
     """
     history: History = ()
-    total = len(grid) - 1
+    rule, total = solver.rule(linear), len(grid) - 1
     for index, (s, s_next) in enumerate(pairwise(grid), start=1):
-        history = ((s, denoise(v, s)), *history[:2])
+        history = (Evaluation(s, denoise(v, s), v), *history[: MEMORY - 1])
         draw = noise.draw() if solver.stochastic else None
-        v = solver.step(v, s, s_next, history, draw)
+        v = rule(v, s, s_next, history, draw)
         yield _step_of_state(
-            v, s_next, history[0][1], index, total, Evaluations(index), sigma=sigma, tau=tau
+            v, s_next, history[0].denoised, index, total, Evaluations(index), sigma=sigma, tau=tau
         )
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sbcore import process
+from sbcore.networks import WienerFilter
 from sbcore.sampler import (
     Evaluations,
     PaperMode,
@@ -23,12 +24,13 @@ from sbcore.sampler import (
     follow,
     reverse_steps,
 )
-from sbcore.solvers import SOLVERS, karras_grid, linear_variance_grid, two_stage_grid
+from sbcore.solvers import SOLVERS, Evaluation, karras_grid, linear_variance_grid, two_stage_grid
 from tests.oracles import Counter, isotropic, slope, three_blobs
 
 SIGMA, TAU, SEEDS = 1.0, 3.0, (5, 6, 7)
 BRIDGE = {"sigma": SIGMA, "tau": TAU}
 BLOBS = three_blobs()
+LINEAR = WienerFilter(2, 0).double()  # EDM's: any variance will do
 
 
 def log_ratio(x: Tensor) -> Tensor:
@@ -189,14 +191,16 @@ def test_algorithm2_replays_the_printed_algorithm(shared: bool, final_denoise: b
 @pytest.mark.parametrize("name", SOLVERS)
 def test_reverse_steps_replays_the_rule(name: str) -> None:
     solver, grid, v = SOLVERS[name], karras_grid(6, 4.0, 0.05), BLOBS.sample(3, s=4.0)
-    got = list(reverse_steps(BLOBS.denoised, v, grid, solver, point_noise(), **BRIDGE))
+    rule = solver.rule(LINEAR)
+    run = reverse_steps(BLOBS.denoised, v, grid, solver, point_noise(), **BRIDGE, linear=LINEAR)
+    got = list(run)
     tape, history = Tape(written_out(6)), []
     for step, (s, s_next) in zip(got, itertools.pairwise(grid), strict=True):
-        history.insert(0, (s, BLOBS.denoised(v, s)))
-        v = solver.step(v, s, s_next, history, tape.draw() if solver.stochastic else None)
+        history.insert(0, Evaluation(s, BLOBS.denoised(v, s), v))
+        v = rule(v, s, s_next, history, tape.draw() if solver.stochastic else None)
         scale = process.stage1_time(s_next, SIGMA, TAU) if s_next >= SIGMA else 1.0
         torch.testing.assert_close(step.x, scale * v)
-        torch.testing.assert_close(step.denoised, history[0][1])
+        torch.testing.assert_close(step.denoised, history[0].denoised)
 
 
 # ----------------------------------------------------------------------------------------------
@@ -299,7 +303,7 @@ def test_solver_run_ends_with_the_moments_and_masses_of_the_data(name: str) -> N
     def denoise(v: Tensor, s: float) -> Tensor:
         return BLOBS.denoised(v[0], s)[None]
 
-    grid = two_stage_grid(40, 40.0, SIGMA, 0.01)
+    grid = two_stage_grid(40, 40.0, SIGMA, TAU, 0.01)
     *_, last = reverse_steps(denoise, v, grid, SOLVERS[name], noise, **BRIDGE)
     end, data = last.x[0], BLOBS.sample(100_000)
     assert (end.mean(0) - data.mean(0)).abs().max() < 0.06
@@ -331,7 +335,7 @@ def test_paper_mode_with_the_exact_drift_carries_the_point_mass_to_q_sigma_and_t
 
 
 def test_steps_of_a_two_stage_run_are_numbered_timed_and_split_at_sigma() -> None:
-    grid = two_stage_grid(12, 40.0, SIGMA, 0.01)
+    grid = two_stage_grid(12, 40.0, SIGMA, TAU, 0.01)
     v = 40 * torch.randn(3, 2, dtype=torch.float64)
     run = list(reverse_steps(BLOBS.denoised, v, grid, SOLVERS["ddim"], point_noise(), **BRIDGE))
     assert [step.index for step in run] == list(range(1, 13))
@@ -440,7 +444,8 @@ def test_every_solver_costs_one_evaluation_a_step(name: str) -> None:
     counter = Counter(BLOBS.denoised)
     v = torch.ones(3, 2, dtype=torch.float64)
     grid = karras_grid(8, 4.0, 0.05)
-    for step in reverse_steps(counter, v, grid, SOLVERS[name], point_noise(), **BRIDGE):
+    run = reverse_steps(counter, v, grid, SOLVERS[name], point_noise(), **BRIDGE, linear=LINEAR)
+    for step in run:
         assert step.nfe == Evaluations(step.index) and counter.calls == step.index
     assert counter.calls == 8
 
