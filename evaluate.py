@@ -18,13 +18,13 @@ class Bars:
     """Progress on the terminal: one bar for each thing that is being done."""
 
     def __init__(self) -> None:
-        self.bar = tqdm(disable=True)
+        self.what, self.bar = None, tqdm(disable=True)
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Show ``done`` of ``total``."""
-        if self.bar.disable or self.bar.desc != f"{what}: ":
+        if what != self.what:
             self.bar.close()
-            self.bar = tqdm(desc=what, total=total)
+            self.what, self.bar = what, tqdm(desc=what, total=total)
         self.bar.total = total
         self.bar.update(done - self.bar.n)
 

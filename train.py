@@ -1,8 +1,9 @@
 """Train a model: ``python train.py score --data PICTURES --out checkpoints/NAME``.
 
-``score`` trains the denoiser, ``ratio`` the density-ratio network of paper mode. Runs on a CPU,
-a GPU, or several (``accelerate launch train.py ...``). Ctrl-C stops with a usable checkpoint;
-``--resume`` continues exactly where it stopped.
+``score`` trains the denoiser, ``ratio`` the density-ratio network of paper mode, ``features`` the
+network whose features compare sets of pictures. Runs on a CPU, a GPU, or several (``accelerate
+launch train.py ...``). Ctrl-C stops with a usable checkpoint; ``--resume`` continues exactly where
+it stopped.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from sbcore import checkpoints, data, training
+from sbcore import checkpoints, data, features, training
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -26,6 +27,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     for command, text in (
         ("score", "train the denoiser"),
         ("ratio", "train the density-ratio network of paper mode"),
+        ("features", "train the network that compares sets of pictures"),
     ):
         sub = commands.add_parser(command, help=text)
         sub.add_argument("--data", required=True, help="folder, zip, CIFAR archive or IDX file")
@@ -45,6 +47,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         if command == "ratio":
             sub.add_argument("--channels", type=int, default=64, help="width of the network")
             continue
+        sub.add_argument("--dataset", help="name of the data set, for the model card")
+        sub.add_argument("--license", help="terms of the weights, for the model card")
+        if command == "features":
+            sub.add_argument("--size", type=int, default=64, help="side of the pictures, in pixels")
+            sub.add_argument("--grey", action="store_true", help="pictures without colours")
+            sub.set_defaults(batch_size=128)
+            continue
         sub.add_argument("--preset", choices=training.PRESETS, default="celeba64")
         sub.add_argument("--rank", type=int, help="components of the Wiener filter; 0 = EDM")
         sub.add_argument("--channels", type=int, nargs="+", help="U-Net widths, finest first")
@@ -53,8 +62,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         sub.add_argument("--decay", type=float, default=0.3, help="part of the run with falling lr")
         sub.add_argument("--noise-mean", type=float, default=-1.6, help="mean of ln s")
         sub.add_argument("--noise-std", type=float, default=1.4, help="std of ln s")
-        sub.add_argument("--dataset", help="name of the data set, for the model card")
-        sub.add_argument("--license", help="terms of the weights, for the model card")
         sub.add_argument("--compile", action="store_true", help="use torch.compile")
     return parser.parse_args(arguments)
 
@@ -95,6 +102,19 @@ def make_trainer(options: argparse.Namespace) -> training.Trainer:
             **bridge,
             **common,
         )
+    facts = {"data": {"name": options.dataset or Path(options.data).name}}
+    if options.license:
+        facts["data"]["license"] = options.license
+    if options.command == "features":
+        pictures, held_out = load_pictures(options, options.size, 1 if options.grey else 3)
+        plan = training.Plan(
+            **plan_options,
+            learning_rate=2e-3 if options.lr is None else options.lr,
+            warmup_steps=100,
+        )
+        return features.feature_trainer(
+            pictures, held_out, plan, options.out, facts=facts, **common
+        )
     preset = training.PRESETS[options.preset]
     network = preset.network
     for name in ("rank", "dropout", "channels"):
@@ -110,9 +130,6 @@ def make_trainer(options: argparse.Namespace) -> training.Trainer:
         noise_mean=options.noise_mean,
         noise_std=options.noise_std,
     )
-    facts = {"data": {"name": options.dataset or Path(options.data).name}}
-    if options.license:
-        facts["data"]["license"] = options.license
     return training.score_trainer(
         pictures,
         held_out,
@@ -173,7 +190,8 @@ def main() -> int:
     try:
         run(make_trainer(options))
     except KeyboardInterrupt:
-        usable = (options.out / "config.json").exists()
+        stem = {"score": "config"}.get(options.command, options.command)
+        usable = (options.out / f"{stem}.json").exists()
         hint = f" {options.out} is usable; --resume continues." if usable else ""
         print(f"\nStopped.{hint}", file=sys.stderr)
         return 130

@@ -12,9 +12,10 @@ from typing import Any
 
 import gradio as gr
 
-from demo import imaging, media, runs, widgets
+from demo import imaging, media, plane, runs, widgets
 from demo.models import Models
-from demo.tabs import evolution, generate, inpaint, interpolate
+from demo.tabs import denoise, evolution, generate, inpaint, interpolate, lab
+from sbcore import PlaneProgress
 
 
 def build(models: Models) -> None:
@@ -33,11 +34,23 @@ def build(models: Models) -> None:
         method = gr.Textbox("conditional", label="method")
         count, fills = gr.Number(1, label="count"), gr.Number(3, label="count")
         frames, morphs = gr.Number(24, label="frames"), gr.Number(9, label="frames")
-        variance = gr.Number(0.4, label="variance")
-    _endpoint(_generate(models), [count, seed, steps, solver, mode, model], [files, report])
+        start = gr.Textbox("closed form", label="start")
+        restorations = gr.Number(4, label="count")
+        variance, noise = gr.Number(0.4, label="variance"), gr.Number(1.0, label="variance")
+        perturbed = gr.File(label="perturbed")
+        dataset = gr.Textbox("six-gaussians", label="dataset")
+        particles, evaluations = gr.Number(2000, label="particles"), gr.Number(20, label="steps")
+        sigma, tau = gr.Number(1.0, label="sigma"), gr.Number(5.0, label="tau")
+        networks, drift = gr.Textbox("exact", label="networks"), gr.Textbox("exact", label="drift")
+        draws = gr.Number(1, label="n3")
+    _endpoint(_generate(models), [count, seed, steps, solver, mode, model, start], [files, report])
     _endpoint(_evolve(models), [seed, frames, mode, model], [film, strip, report])
     _endpoint(_interpolate(models), [a, b, morphs, variance, seed, model], [files, film, report])
     _endpoint(_inpaint(models), [image, mask, fills, seed, method, model], [files, report])
+    restored = [perturbed, files, report]
+    _endpoint(_denoise(models), [image, noise, restorations, seed, model], restored)
+    toy = [dataset, particles, sigma, tau, evaluations, seed]
+    _endpoint(_named(_toy, "toy"), [*toy, networks, mode, solver, drift, draws], [strip, report])
 
 
 def _endpoint(
@@ -56,7 +69,7 @@ def _endpoint(
     )
 
 
-def _waiting(outputs: int, update: runs.Update) -> tuple[Any, ...]:
+def _waiting(outputs: int, update: runs.Update | PlaneProgress) -> tuple[Any, ...]:
     """Intermediate value: a yield between evaluations is where a cancelled call stops."""
     return (*[None] * outputs, {"progress": round(update.fraction, 3)})
 
@@ -70,12 +83,17 @@ def _save(pictures: list[Any], folder: Path, facts: dict[str, Any]) -> list[str]
 
 
 def _generate(models: Models) -> Callable[..., Iterator[Any]]:
-    def generate_(count=1, seed=0, steps=None, solver=None, mode="fast", model=None):
-        """Draw random pictures. Returns a list of PNG files and a report."""
+    def generate_(
+        count=1, seed=0, steps=None, solver=None, mode="fast", model=None, start="closed form"
+    ):
+        """Draw random pictures. Returns a list of PNG files and a report.
+
+        ``start`` is stage 1 of fast mode: "closed form", "network" (from the point mass), or
+        "noise" (none, Fig. 5).
+        """
         with widgets.sentences(), widgets.downloads() as folder:
-            run = generate.generate(
-                models.get(model or None), count, runs.seed_of(seed), steps, solver, mode
-            )
+            bridge = models.get(model or None)
+            run = generate.generate(bridge, count, runs.seed_of(seed), steps, solver, mode, start)
             for pictures, update, facts in run:
                 if update.final:
                     yield _save(pictures, folder, facts), facts
@@ -147,6 +165,63 @@ def _inpaint(models: Models) -> Callable[..., Iterator[Any]]:
                     yield _waiting(1, update)
 
     return _named(inpaint_, "inpaint")
+
+
+def _denoise(models: Models) -> Callable[..., Iterator[Any]]:
+    def denoise_(image, variance=1.0, count=4, seed=0, model=None):
+        """Add noise of this variance to ``image`` and restore it several times.
+
+        Returns the noisy picture (PNG, its contrast reduced to what a file can hold), the
+        restorations as PNG files and a report.
+        """
+        with widgets.sentences(), widgets.downloads() as folder:
+            bridge = models.get(model or None)
+            with widgets.about("image"):
+                picture = imaging.open_picture(image)
+            run = denoise.denoise(bridge, picture, variance, count, runs.seed_of(seed))
+            for restored, update, facts in run:
+                if update.final:
+                    noisy = media.save_png(restored.noisy, folder, "perturbed", facts)
+                    yield str(noisy), _save(restored.restorations, folder, facts), facts
+                else:
+                    yield _waiting(2, update)
+
+    return _named(denoise_, "denoise")
+
+
+def _toy(
+    dataset="six-gaussians",
+    particles=2000,
+    sigma=1.0,
+    tau=5.0,
+    steps=20,
+    seed=0,
+    networks="exact",
+    mode="fast",
+    solver=None,
+    drift="exact",
+    n3=1,
+):
+    """Carry particles in the plane from one point to a distribution whose truth is known.
+
+    ``networks`` are "exact" (closed form) or "learned" (trained first, for 40 seconds); in mode
+    "paper", ``steps`` are those of each stage, ``drift`` is "exact", "ratio" (as printed) or
+    "self-normalised", and ``n3`` is its number of draws. Returns a film strip (PNG) and a report
+    with distances to the truth and their floors.
+    """
+    with widgets.sentences(), widgets.downloads() as folder:
+        bridge = lab.bridge_to(dataset, None, sigma, tau)
+        run = (networks, mode, steps, solver or None, steps, steps, n3, drift)
+        settings = lab.Settings(*run, runs.seed_of(seed), particles).checked()
+        if networks == "learned":
+            for progress in bridge.train_steps(lab.TRAINING_SECONDS):
+                yield _waiting(1, progress)
+        for trajectory, update, facts in lab.particles(bridge, settings):
+            if update.final:
+                picture = plane.strip(trajectory, bridge.distribution)
+                yield str(media.save_png(picture, folder, "strip", facts)), facts
+            else:
+                yield _waiting(1, update)
 
 
 def _named(function: Callable[..., Iterator[Any]], name: str) -> Callable[..., Iterator[Any]]:

@@ -139,20 +139,6 @@ def check_hole(hole: np.ndarray) -> None:
         raise PictureError("Nothing is marked yet: paint over the part that is to be filled.")
 
 
-def preset_holes(size: int) -> dict[str, np.ndarray]:
-    """Ready-made holes (size, size) for faces cropped as CelebA, by name, in display order."""
-    centre = (np.arange(size) + 0.5) / size  # of each pixel, as a fraction of the side
-    x, y = np.meshgrid(centre, centre)
-    return {
-        "left half": x < 0.5,
-        "right half": x > 0.5,
-        "eyes": _rounded(x, y, box=(13, 23, 51, 35), power=4),
-        "mouth": _rounded(x, y, box=(17, 42, 47, 55), power=2.5),
-        "centre": (abs(x - 0.5) < 0.25) & (abs(y - 0.5) < 0.25),
-        "75 %": x > 0.25,  # the paper's: the left quarter of the columns is kept
-    }
-
-
 def hole_overlay(
     hole: np.ndarray, side: int, colour: tuple[int, int, int] = (255, 51, 85), alpha: int = 178
 ) -> np.ndarray:
@@ -241,11 +227,3 @@ def _painted(layer: np.ndarray, size: int) -> np.ndarray:
     hole = coverage >= MIN_COVERAGE - 1e-6  # float rounding of the box filter
     near_hole = sliding_window_view(np.pad(hole, 1), (3, 3)).any(axis=(2, 3))
     return hole | ((coverage > 0) & ~near_hole)
-
-
-def _rounded(x: np.ndarray, y: np.ndarray, box: tuple[int, ...], power: float) -> np.ndarray:
-    """Superellipse in a box (left, top, right, bottom) of 64ths; power 2 is an ellipse."""
-    left, top, right, bottom = np.array(box) / 64
-    across = (2 * x - left - right) / (right - left)
-    down = (2 * y - top - bottom) / (bottom - top)
-    return abs(across) ** power + abs(down) ** power <= 1

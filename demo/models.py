@@ -47,6 +47,10 @@ class Models:
                 self._loaded[name] = self._load(name)
             return self._loaded[name]
 
+    def source(self, name: str | None = None) -> Path | str:
+        """Where a model of `names` comes from: its folder, or its Hub repository id."""
+        return self._sources[name or self.names[0]]
+
     def _load(self, name: str) -> Bridge:
         source = self._sources[name]
         try:

@@ -11,7 +11,7 @@ import gradio as gr
 
 from demo import api, imaging, widgets
 from demo.models import Models
-from demo.tabs import evolution, generate, inpaint, interpolate
+from demo.tabs import about, denoise, evolution, generate, inpaint, interpolate, lab
 from sbcore import CheckpointError
 
 TITLE = "Schrödinger Bridge Studio"
@@ -83,7 +83,7 @@ LAUNCH = {
 def build(models: Models) -> gr.Blocks:
     """The whole page; launch it with ``**LAUNCH``."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 7200)) as page:
-        model = _header(models)
+        model, about_link = _header(models)
         with gr.Tabs() as tabs:
             with gr.Tab("Generate", id="generate"):
                 generated = generate.build(models, model)
@@ -93,14 +93,23 @@ def build(models: Models) -> gr.Blocks:
                 morphed = interpolate.build(models, model)
             with gr.Tab("Inpaint", id="inpaint"):
                 painted = inpaint.build(models, model)
-        _wire_sending(tabs, generated, evolved, morphed, painted)
-        _wire_examples(page, models, model, generated, evolved, morphed, painted)
+            with gr.Tab("Denoise", id="denoise"):
+                restored = denoise.build(models, model)
+            with gr.Tab("2-D lab", id="lab") as lab_tab:
+                lab.build(lab_tab)
+            with gr.Tab("About", id="about"):
+                explained = about.build()
+        about_link.click(open_about, outputs=tabs, **widgets.QUIET)
+        _wire_sending(tabs, generated, evolved, morphed, painted, restored)
+        _wire_examples(
+            page, models, model, generated, evolved, morphed, painted, restored, explained
+        )
         api.build(models)
     return page.queue(max_size=20, default_concurrency_limit=1)
 
 
-def _header(models: Models) -> gr.Dropdown:
-    """Name, model picker, device badge."""
+def _header(models: Models) -> tuple[gr.Dropdown, gr.Button]:
+    """Name, model picker, device badge, link to About."""
     with gr.Row(elem_id="header"):
         gr.HTML(
             f"<h1>{TITLE}</h1><p>Pictures from nothing, along two Schrödinger bridges.</p>",
@@ -117,7 +126,13 @@ def _header(models: Models) -> gr.Dropdown:
             interactive=True,
         )
         gr.HTML(f"<span>{device_text(models)}</span>", elem_id="device", min_width=130)
-    return model
+        about_link = gr.Button("About", size="sm", scale=0, min_width=60, elem_id="about-link")
+    return model, about_link
+
+
+def open_about() -> gr.Tabs:
+    """What the link in the header does."""
+    return gr.Tabs(selected="about")
 
 
 def device_text(models: Models) -> str:
@@ -134,12 +149,14 @@ def _wire_sending(
     evolved: evolution.EvolutionTab,
     morphed: interpolate.InterpolateTab,
     painted: inpaint.InpaintTab,
+    restored: denoise.DenoiseTab,
 ) -> None:
-    """Buttons under a face: evolve it, morph it, inpaint it."""
+    """Buttons under a face: evolve it, morph it, inpaint it, denoise it."""
     outputs = [
         *(tabs, evolved.seed, evolved.fresh, evolved.status),
         *(morphed.image_a, morphed.image_b, morphed.status),
         *(painted.source, painted.editor, painted.compare, painted.before_after, painted.status),
+        *(restored.image, restored.status),
     ]
 
     def go(tab: str, status: gr.HTML, text: str) -> dict[Any, Any]:
@@ -163,6 +180,9 @@ def _wire_sending(
                 moved = go("inpaint", painted.status, "Paint over a part, or take a ready mask.")
                 value = inpaint.editor_value(picture)
                 return moved | {painted.source: picture, painted.editor: value}
+            case "denoise":
+                moved = go("denoise", restored.status, "The picture is set; now press Denoise.")
+                return moved | {restored.image: widgets.pil(picture)}
             case "compare":
                 return {
                     painted.compare: inpaint.compare(drawn.source, picture),
@@ -182,6 +202,8 @@ def _wire_sending(
         (morphed.faces, morphed.samples),
         (painted.faces, painted.samples),
         (painted.grid, painted.filled),
+        (restored.faces, restored.samples),
+        (restored.grid, restored.drawn),
     )
     for grid, state in grids:
         grid.click(send, state, outputs, **widgets.QUIET)
@@ -195,14 +217,19 @@ def _wire_examples(
     evolved: evolution.EvolutionTab,
     morphed: interpolate.InterpolateTab,
     painted: inpaint.InpaintTab,
+    restored: denoise.DenoiseTab,
+    explained: about.AboutTab,
 ) -> None:
     """Fill every tab with a worked example, on load and when the model changes."""
     stages = {
         "generate": generated,
+        "about": explained,  # early, as it is cheap
         "evolution": evolved,
         "interpolate": morphed,
         "inpaint": painted,
+        "denoise": restored,
     }
+    edits = {"interpolate": interpolate, "inpaint": inpaint, "denoise": denoise}
 
     drawing = threading.Lock()  # two newcomers, one drawing
 
@@ -214,8 +241,9 @@ def _wire_examples(
                 return generate.examples(bridge)
             case "evolution":
                 return evolution.examples(bridge)
-        module = interpolate if tab == "interpolate" else inpaint
-        return module.examples(bridge, worked("generate", name)[1].pictures)
+            case "about":
+                return about.examples(models, bridge, name)
+        return edits[tab].examples(bridge, worked("generate", name)[1].pictures)
 
     def show(tab: str, anew: bool, name: str | None, status: str) -> tuple[Any, ...]:
         *others, _ = stages[tab].examples  # the last one is the status line

@@ -46,6 +46,20 @@ class Picture(gr.Image):
         return None if payload is None else payload.path
 
 
+class Dial(gr.Slider):
+    """A slider whose number the handler checks.
+
+    `gr.Slider` refuses a typed number that is out of range before the handler sees it, with a
+    traceback in the log and no word in the status line.
+    """
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        """Hand over what was typed."""
+        return payload
+
+
 def picture_input(label: str, **options: Any) -> Picture:
     """A picture from a file, the camera or the clipboard."""
     return Picture(
@@ -267,19 +281,16 @@ def status_component(value: str = "") -> gr.HTML:
 # Run and stop
 
 
-def run_and_stop(
-    run: gr.Button,
-    stop: gr.Button,
-    status: gr.HTML,
+def compute(
+    listen: Callable[..., Any],
     handler: Callable[..., Iterator[Any]],
     inputs: Sequence[Any],
     outputs: Sequence[Any],
-) -> None:
-    """Wire a primary button that becomes Stop while its generator runs.
+    status: gr.HTML,
+) -> Any:
+    """Wire a generator that computes: in the one queue, its last output the status line.
 
-    Leaving the generator between two of its yields stops the engine before its next network
-    call, so Stop takes effect within one evaluation. Bad input becomes a sentence in the status
-    line, the last of the outputs; everything else stays as it was.
+    Bad input becomes a sentence there; everything else stays as it was.
     """
     outputs = [*outputs, status]
 
@@ -291,9 +302,7 @@ def run_and_stop(
             gr.Warning(str(error.message))
             yield (*[gr.skip()] * (len(outputs) - 1), error_html(str(error.message)))
 
-    buttons = [run, stop]
-    started = run.click(_show_stop, outputs=buttons, **QUIET)
-    event = started.then(
+    return listen(
         guarded,
         inputs,
         outputs,
@@ -302,9 +311,41 @@ def run_and_stop(
         api_visibility="private",
         **QUEUE,
     )
+
+
+def run_and_stop(
+    run: gr.Button,
+    stop: gr.Button,
+    status: gr.HTML,
+    handler: Callable[..., Iterator[Any]],
+    inputs: Sequence[Any],
+    outputs: Sequence[Any],
+    beside: Sequence[gr.Button] = (),
+) -> Any:
+    """Wire a primary button that becomes Stop while its generator runs; see `compute`.
+
+    Leaving the generator between two of its yields stops the engine before its next network
+    call, so Stop takes effect within one evaluation. Buttons ``beside`` it hide meanwhile.
+
+    Returns:
+        The event of Stop, for what shall follow it.
+    """
+    buttons = [run, *beside, stop]
+
+    def show_stop() -> list[Any]:
+        return [gr.update(visible=button is stop) for button in buttons]
+
+    def show_run() -> list[Any]:
+        return [gr.update(visible=button is not stop) for button in buttons]
+
+    def stopped() -> list[Any]:
+        return [*show_run(), note_html("Stopped; what was drawn so far stays.")]
+
+    started = run.click(show_stop, outputs=buttons, **QUIET)
+    event = compute(started.then, handler, inputs, outputs, status)
     for ended in (event.then, event.failure):  # `then` alone misses a full queue or a lost server
-        ended(_show_run, outputs=buttons, **QUIET)
-    stop.click(_stopped, outputs=[*buttons, status], cancels=[event], **QUIET)
+        ended(show_run, outputs=buttons, **QUIET)
+    return stop.click(stopped, outputs=[*buttons, status], cancels=[event], **QUIET)
 
 
 def solver_input(label: str = "Solver") -> gr.Dropdown:
@@ -326,6 +367,12 @@ def mode_input() -> gr.Radio:
     return gr.Radio(choices, value="fast", label="Mode", info=info)
 
 
+def edit_mode_input() -> gr.Radio:
+    """Choice of fast or paper mode, for runs of stage 2 alone."""
+    choices = [("fast", "fast"), ("paper: Euler-Maruyama", "paper")]
+    return gr.Radio(choices, value="fast", label="Mode")
+
+
 def strip_view(label: str) -> gr.Image:
     """A film strip, to look at and to download."""
     return gr.Image(
@@ -343,18 +390,6 @@ def run_buttons(text: str) -> tuple[gr.Button, gr.Button]:
     run = gr.Button(text, variant="primary", size="lg", elem_classes="run")
     stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_classes="run")
     return run, stop
-
-
-def _show_stop() -> tuple[Any, Any]:
-    return gr.update(visible=False), gr.update(visible=True)
-
-
-def _show_run() -> tuple[Any, Any]:
-    return gr.update(visible=True), gr.update(visible=False)
-
-
-def _stopped() -> tuple[Any, ...]:
-    return (*_show_run(), note_html("Stopped; what was drawn so far stays."))
 
 
 def pil(picture: np.ndarray) -> Image.Image:

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -99,8 +100,8 @@ def load_denoiser(folder: Path) -> tuple[Denoiser, dict[str, Any]]:
         value = config.get(name)
         if not isinstance(value, (int, float)) or not (math.isfinite(value) and value > 0):
             raise CheckpointError(f"{folder / 'config.json'} gives no positive {name}.")
-    network = _build(lambda: image_denoiser(DenoiserConfig(**config["network"])), folder)
-    _load_weights(network, folder / "model.safetensors")
+    network = build_network(lambda: image_denoiser(DenoiserConfig(**config["network"])), folder)
+    load_weights(network, folder / "model.safetensors")
     return network.eval(), config
 
 
@@ -115,8 +116,8 @@ def load_density_ratio(folder: Path) -> tuple[DensityRatioNet, dict[str, Any]] |
     config = read_config(folder, "ratio")
     if config.get("kind") != "density_ratio":
         raise CheckpointError(f"{folder / 'ratio.json'} describes a {config.get('kind')}.")
-    network = _build(lambda: DensityRatioNet(**config["network"]), folder)
-    _load_weights(network, folder / "ratio.safetensors")
+    network = build_network(lambda: DensityRatioNet(**config["network"]), folder)
+    load_weights(network, folder / "ratio.safetensors")
     return network.eval(), config
 
 
@@ -130,7 +131,7 @@ def save_denoiser(folder: Path, denoiser: Denoiser, network: DenoiserConfig, **f
         facts: Further entries of the config, e.g. ``name``, ``sigma``, ``tau``, ``training``.
     """
     config = {"kind": "denoiser", "network": asdict(network), **facts}
-    _save(folder, "model.safetensors", "config", denoiser, config)
+    save_network(folder, "model.safetensors", "config", denoiser, config)
 
 
 def save_density_ratio(
@@ -138,7 +139,7 @@ def save_density_ratio(
 ) -> None:
     """Write ``ratio.safetensors`` (half precision) and ``ratio.json`` atomically."""
     config = {"kind": "density_ratio", "network": arguments, **facts}
-    _save(folder, "ratio.safetensors", "ratio", network, config)
+    save_network(folder, "ratio.safetensors", "ratio", network, config)
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -165,7 +166,10 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise CheckpointError(f"{path} is truncated or not a safetensors file.") from error
 
 
-def _save(folder: Path, file: str, stem: str, network: nn.Module, config: dict[str, Any]) -> None:
+def save_network(
+    folder: Path, file: str, stem: str, network: nn.Module, config: dict[str, Any]
+) -> None:
+    """Write weights (half precision) as ``file`` and the config as ``stem``.json, atomically."""
     folder.mkdir(parents=True, exist_ok=True)
     header = {"format": FORMAT, "format_version": FORMAT_VERSION}
     halves = {name: _half(tensor) for name, tensor in network.state_dict().items()}
@@ -179,14 +183,16 @@ def _half(tensor: Tensor) -> Tensor:
     return tensor.half() if tensor.dim() >= 2 else tensor.float()
 
 
-def _build(make: Any, folder: Path) -> Any:
+def build_network(make: Callable[[], Any], folder: Path) -> Any:
+    """What ``make`` builds from a config; a CheckpointError if it cannot."""
     try:
         return make()
     except (LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(f"The network of {folder} cannot be built: {error}.") from error
 
 
-def _load_weights(network: nn.Module, path: Path) -> None:
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Fill a network from a safetensors file; a CheckpointError if the file does not fit it."""
     tensors, _ = load_tensors(path)
     wanted = network.state_dict()
     if tensors.keys() != wanted.keys() or any(

@@ -1,4 +1,4 @@
-"""Pictures for training: folders, zips, CelebA, CIFAR-10 archives, IDX files; and random masks.
+"""Pictures for training: folders, zips, CelebA, CIFAR-10 archives, IDX files.
 
 Everything is loaded once, as uint8 (n, c, h, w); 10,000 pictures of 64x64 are 123 MB.
 """
@@ -248,55 +248,3 @@ def principal_components(
     rest = (total - eigenvalues.sum()) / max(dim - rank, 1)
     floor = 1e-6  # 8-bit pictures have quantisation noise of this variance: 1 / (12 * 255^2)
     return basis.float(), eigenvalues.clamp(min=floor).float(), rest.clamp(min=floor).float()
-
-
-# ----------------------------------------------------------------------------------------------
-# Random masks for the conditional denoiser
-
-
-def random_masks(n: int, size: int, generator: torch.Generator) -> Tensor:
-    """Known-pixel masks of the kinds that people draw; bool (n, 1, size, size), True = known.
-
-    One of: box hole, half picture, brush strokes, scattered pixels, or the complement of the
-    box or the strokes (outpainting). On the generator's device.
-    """
-    device = generator.device
-
-    def uniform(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator, device=device)
-
-    axis = (torch.arange(size, device=device) + 0.5) / size
-    y, x = axis[:, None].expand(size, size), axis[None, :].expand(size, size)
-    corner, extent = uniform(n, 2, 1, 1), 0.15 + 0.65 * uniform(n, 2, 1, 1)
-    corner = corner * (1 - extent)
-    box = (
-        (y > corner[:, 0])
-        & (y < corner[:, 0] + extent[:, 0])
-        & (x > corner[:, 1])
-        & (x < corner[:, 1] + extent[:, 1])
-    )
-    cut, side = 0.25 + 0.5 * uniform(n, 1, 1), uniform(n, 1, 1)
-    position = torch.where(uniform(n, 1, 1) < 0.5, x, y)
-    half = torch.where(side < 0.5, position < cut, position > cut)
-    strokes = _strokes(uniform, n, x, y)
-    pixels = uniform(n, size, size) < 0.2 + 0.78 * uniform(n, 1, 1)
-    kinds = torch.stack([box, half, strokes, pixels, ~box, ~strokes])  # (6, n, h, w), True = hole
-    weights = torch.tensor([0.25, 0.2, 0.3, 0.1, 0.05, 0.1], device=device)
-    kind = torch.multinomial(weights, n, replacement=True, generator=generator)
-    hole = kinds[kind, torch.arange(n, device=device)]
-    return ~hole[:, None]
-
-
-def _strokes(uniform: Callable[..., Tensor], n: int, x: Tensor, y: Tensor) -> Tensor:
-    """Union of up to five thick line segments a picture: (n, h, w)."""
-    count = 5
-    start, end = uniform(n, count, 2, 1, 1), uniform(n, count, 2, 1, 1)
-    end = start + 0.7 * (end - 0.5)
-    radius = 0.03 + 0.12 * uniform(n, count, 1, 1)
-    along = end - start
-    px, py = x - start[:, :, 0], y - start[:, :, 1]
-    length = along.square().sum(2).clamp(min=1e-6)
-    t = ((px * along[:, :, 0] + py * along[:, :, 1]) / length).clamp(0, 1)
-    distance = ((px - t * along[:, :, 0]).square() + (py - t * along[:, :, 1]).square()).sqrt()
-    used = torch.arange(count, device=x.device).view(1, count, 1, 1) < 1 + 4 * uniform(n, 1, 1, 1)
-    return ((distance < radius) & used).any(1)

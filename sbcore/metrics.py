@@ -1,14 +1,15 @@
-"""Distances between sets of pictures that need no pretrained weights.
+"""Distances between sets of pictures, and errors of single ones; no pretrained weights needed.
 
 Every distance depends on the number of pictures: compare it with the same distance between two
 sets of real pictures of that number (the floor). Pictures are float tensors (n, c, h, w) in
-[0, 1].
+[0, 1]; features, of `sbcore.features`, are (n, f).
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -100,26 +101,28 @@ def _sliced(a: Tensor, b: Tensor, generator: torch.Generator) -> float:
 
 
 # ----------------------------------------------------------------------------------------------
-# Frechet distance in pixel space
+# Distances of pixels on principal components, or of features
 
 
-def frechet_distance(a: Tensor, b: Tensor, basis: Tensor) -> float:
-    """Squared Frechet distance of two sets on given principal components.
+def frechet_distance(a: Tensor, b: Tensor, basis: Tensor | None = None) -> float:
+    """Squared Frechet distance of the Gaussians fitted to two sets.
 
-    ``|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^{1/2})``; sees layout, brightness and contrast.
+    ``|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^{1/2})``. In pixels it sees layout, brightness
+    and contrast; take a basis then, or the covariance of few pictures is singular.
 
     Args:
-        a: Pictures (n, c, h, w).
-        b: Pictures (m, c, h, w).
-        basis: Orthonormal components, (R, c h w).
+        a: Pictures (n, c, h, w) or features (n, f).
+        b: Likewise, (m, ...).
+        basis: Orthonormal components to project on, (R, c h w).
 
     Returns:
-        Distance, in squared picture units.
+        Distance, in squared units of the values.
     """
     moments = []
-    for pictures in (a, b):
-        projected = (pictures.flatten(1) @ basis.T).double()
-        moments.append((projected.mean(0), projected.T.cov()))
+    for values in (a, b):
+        values = values.flatten(1) if basis is None else values.flatten(1) @ basis.T
+        values = values.double()
+        moments.append((values.mean(0), values.T.cov()))
     (mean_a, cov_a), (mean_b, cov_b) = moments
     root = _root(cov_a)
     cross = torch.linalg.eigvalsh(root @ cov_b @ root).clamp(min=0).sqrt().sum()
@@ -130,6 +133,94 @@ def frechet_distance(a: Tensor, b: Tensor, basis: Tensor) -> float:
 def _root(matrix: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(matrix)
     return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+
+
+class PrecisionRecall(NamedTuple):
+    """Fidelity and coverage of a set, both in [0, 1]."""
+
+    precision: float
+    """Share of drawn features that lie in the estimated support of the real ones."""
+    recall: float
+    """Share of real features that lie in the estimated support of the drawn ones."""
+
+
+def precision_recall(real: Tensor, drawn: Tensor, k: int = 3) -> PrecisionRecall:
+    """Improved precision and recall (Kynkaanniemi et al. 2019, equations 1 and 2).
+
+    The support of a set is the union of balls around its points that reach their k-th nearest
+    neighbour in the set. Both grow with the number of points: give sets of one size.
+
+    Args:
+        real: Features (n, f).
+        drawn: Features (m, f).
+        k: Neighbours.
+
+    Raises:
+        ValueError: If a set has no more than k points.
+    """
+    if min(len(real), len(drawn)) <= k:
+        raise ValueError(f"each set must have more than k = {k} points")
+    across = torch.cdist(real, drawn)  # (n, m)
+    # The nearest point is the point itself.
+    radius_real, radius_drawn = (
+        torch.cdist(points, points).kthvalue(k + 1, dim=1).values for points in (real, drawn)
+    )
+    precision = (across <= radius_real[:, None]).any(0).float().mean()
+    recall = (across <= radius_drawn).any(1).float().mean()
+    return PrecisionRecall(float(precision), float(recall))
+
+
+# ----------------------------------------------------------------------------------------------
+# Errors of restored pictures; a hole is a bool tensor (h, w), True = restored
+
+
+def psnr(pictures: Tensor, truth: Tensor, hole: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio over the hole in dB, ``-10 log10(mean square error)``; (n,)."""
+    error = (pictures - truth).square()[..., hole]
+    return -10 * error.flatten(1).mean(1).log10()
+
+
+def ssim(pictures: Tensor, truth: Tensor) -> Tensor:
+    """Structural similarity of whole pictures (Wang et al. 2004), mean over colours; (n,).
+
+    Gaussian window of 11x11 pixels, std 1.5, inside the picture; K1 = 0.01, K2 = 0.03.
+    """
+    pictures, truth = pictures.double(), truth.double()  # differences of squares cancel
+    c = pictures.shape[1]
+    line = torch.exp(-(torch.arange(-5, 6).double() ** 2) / (2 * 1.5**2))
+    kernel = (line[:, None] * line / line.sum() ** 2).to(pictures).expand(c, 1, 11, 11)
+
+    def local(values: Tensor) -> Tensor:
+        return F.conv2d(values, kernel, groups=c)
+
+    mean_a, mean_b = local(pictures), local(truth)
+    variance_a, variance_b = local(pictures**2) - mean_a**2, local(truth**2) - mean_b**2
+    covariance = local(pictures * truth) - mean_a * mean_b
+    c1, c2 = 0.01**2, 0.03**2
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    structure = (2 * covariance + c2) / (variance_a + variance_b + c2)
+    return (luminance * structure).mean((1, 2, 3))
+
+
+def seam_error(pictures: Tensor, truth: Tensor, hole: Tensor) -> Tensor:
+    """Gradient mismatch at the border of the hole, (n,).
+
+    Mean of ``|grad picture - grad truth|`` over the pairs of neighbours, one in the hole and one
+    known; NaN if nothing is known.
+    """
+    error = pictures - truth
+    across = [
+        error.diff(dim=-1)[..., hole[:, 1:] != hole[:, :-1]],
+        error.diff(dim=-2)[..., hole[1:] != hole[:-1]],
+    ]
+    return torch.cat(across, dim=-1).abs().flatten(1).mean(1)
+
+
+def diversity(fills: Tensor, hole: Tensor) -> float:
+    """Mean absolute difference in the hole of two fills (n, c, h, w) of one picture, n >= 2."""
+    values = fills[..., hole].flatten(1)
+    n = len(values)
+    return float(torch.cdist(values, values, p=1).sum() / (n * (n - 1) * values.shape[1]))
 
 
 # ----------------------------------------------------------------------------------------------

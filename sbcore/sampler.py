@@ -366,6 +366,59 @@ def algorithm2(
         yield Step(2, k + 1, steps, (k + 1) / steps, s_next, x, denoised, Evaluations(nfe))
 
 
+def fill_in(
+    start: Step, run: Iterator[Step], count: int, stochastic: bool, noise: PictureNoise
+) -> Iterator[Step]:
+    """States between those of a run of stage 2, so that a film has enough of them.
+
+    They cost no evaluations and do not change the run.
+
+    Args:
+        start: State before the run, at noise level sigma.
+        run: One `Step` for each of its ``total`` updates.
+        count: States wanted, at least ``total``.
+        stochastic: Whether the run follows the SDE.
+        noise: Of the states between; not that of the run.
+
+    Yields:
+        ``count`` steps at even distances along the run; the last of them is its last.
+    """
+    before, k = start, 1
+    for step in run:
+        while (position := k * step.total / count) < step.index:
+            part, draw = position - (step.index - 1), noise.draw() if stochastic else None
+            between = _between(before, step, part, draw, start.s)
+            yield replace(between, index=k, total=count)
+            k += 1
+        if position == step.index:
+            yield replace(step, index=k, total=count)
+            k += 1
+        before = step
+
+
+def _between(before: Step, after: Step, part: float, noise: Tensor | None, sigma: float) -> Step:
+    """A state ``part`` of the way between two, as if D had been constant.
+
+    Then (v - D) / s is constant along the ODE, and (v - D) / s^2 is a Brownian motion in 1 / s^2
+    along the SDE: the state is drawn from its bridge.
+    """
+    s = (math.sqrt(before.s) + part * (math.sqrt(after.s) - math.sqrt(before.s))) ** 2
+    first, last = before.x - after.denoised, after.x - after.denoised
+    if after.s >= before.s:  # Heun's corrections
+        y = torch.lerp(first, last, part)
+    elif noise is None:
+        slope = first / before.s
+        y = s * (slope if after.s == 0 else torch.lerp(slope, last / after.s, part))
+    else:
+        time, begin = s**-2, before.s**-2
+        share, end = 0.0, begin * first
+        if after.s > 0:
+            share, end = (time - begin) / (after.s**-2 - begin), after.s**-2 * last
+        spread = math.sqrt((time - begin) * (1 - share))
+        y = s**2 * (torch.lerp(begin * first, end, share) + spread * noise)
+    return replace(after, x=after.denoised + y, s=s, t=process.stage2_time(s, sigma))
+
+
 def follow(
     steps: Iterator[Step], *, offset: int, total: int, nfe: Evaluations | None = None
 ) -> Iterator[Step]:

@@ -21,9 +21,10 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from sbcore import checkpoints
-from sbcore.data import mean_and_std, principal_components, random_masks
+from sbcore.data import mean_and_std, principal_components
 from sbcore.devices import device_name, has_fast_bf16
 from sbcore.losses import denoising_error, denoising_loss, density_ratio_loss
+from sbcore.masks import random_masks
 from sbcore.networks import Denoiser, DenoiserConfig, DensityRatioNet, image_denoiser
 
 NOISE_LEVELS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 10.0)

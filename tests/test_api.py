@@ -23,7 +23,8 @@ SIZE = TINY.image_size
 REPORT = {"model", "seed", "mode", "solver", "steps", "nfe", "seconds"}
 CONTRACT = {
     "/generate": {
-        "count": 1, "seed": 0, "steps": None, "solver": None, "mode": "fast", "model": None
+        "count": 1, "seed": 0, "steps": None, "solver": None, "mode": "fast", "model": None,
+        "start": "closed form",
     },
     "/evolve": {"seed": 0, "frames": 24, "mode": "fast", "model": None},
     "/interpolate": {
@@ -31,6 +32,11 @@ CONTRACT = {
     },
     "/inpaint": {
         "image": ..., "mask": ..., "count": 3, "seed": 0, "method": "conditional", "model": None
+    },
+    "/denoise": {"image": ..., "variance": 1.0, "count": 4, "seed": 0, "model": None},
+    "/toy": {
+        "dataset": "six-gaussians", "particles": 2000, "sigma": 1.0, "tau": 5.0, "steps": 20,
+        "seed": 0, "networks": "exact", "mode": "fast", "solver": None, "drift": "exact", "n3": 1,
     },
 }  # fmt: skip
 
@@ -111,6 +117,16 @@ def test_generate_with_options(client: Client) -> None:
     )
     assert len(files) == 3
     assert (report["seed"], report["steps"], report["solver"]) == (5, 4, "ddim")
+
+
+def test_generate_from_every_start(client: Client) -> None:
+    starts = ("closed form", "network", "noise")
+    drawn = [client.predict(steps=4, start=start, api_name="/generate") for start in starts]
+    pictures = [pixels(files[0]) for files, _ in drawn]
+    assert all(report["nfe"] == 4 for _, report in drawn)
+    assert not any(np.array_equal(pictures[i], pictures[i - 1]) for i in range(3))
+    by_default, _ = client.predict(steps=4, api_name="/generate")
+    assert np.array_equal(pixels(by_default[0]), pictures[0])
 
 
 def test_paper_mode(client: Client) -> None:
@@ -200,6 +216,74 @@ def test_inpaint_keeps_known_pixels_bit_for_bit(
     assert not np.array_equal(pixels(files[0]), pixels(files[1]))
 
 
+def test_denoise_by_default(client: Client, face: str) -> None:
+    noisy, files, report = client.predict(handle_file(face), api_name="/denoise")
+    assert len(files) == 4 and report.keys() == REPORT and report["seed"] == 0
+    assert recipe(noisy) == report
+    assert not np.array_equal(pixels(noisy), pixels(face))
+    for index, path in enumerate([noisy, *files]):
+        assert path.endswith(".png") and pixels(path).shape == (SIZE, SIZE, 3)
+        assert index == 0 or recipe(path) == report | {"picture": index - 1}
+    assert not np.array_equal(pixels(files[0]), pixels(files[1]))
+
+
+def test_denoise_with_options(client: Client, face: str) -> None:
+    options = {"variance": 0.5, "count": 2, "seed": 3, "model": "tiny"}
+    first, again, other = (
+        client.predict(handle_file(face), **options | change, api_name="/denoise")
+        for change in ({}, {}, {"seed": 4})
+    )
+    assert len(first[1]) == 2 and first[2]["seed"] == 3
+    assert np.array_equal(pixels(first[0]), pixels(again[0]))
+    for one, same in zip(first[1], again[1], strict=True):
+        assert np.array_equal(pixels(one), pixels(same))
+    assert not np.array_equal(pixels(first[0]), pixels(other[0]))
+
+
+def test_with_hardly_any_noise_denoise_gives_the_picture_back(
+    client: Client, tmp_path: Path
+) -> None:
+    ramp = np.linspace(60, 190, SIZE * SIZE * 3).astype(np.uint8).reshape(SIZE, SIZE, 3)
+    path = file_of(tmp_path, "ramp.png", Image.fromarray(ramp))
+    noisy, files, _ = client.predict(handle_file(path), 1e-6, 1, api_name="/denoise")
+    for path in (noisy, *files):
+        assert abs(pixels(path).astype(int) - ramp).mean() < 2
+
+
+def test_toy_by_default(client: Client) -> None:
+    strip, report = client.predict(api_name="/toy")
+    assert strip.endswith(".png") and pixels(strip).shape[1] > 9 * 144
+    assert report.keys() >= REPORT | {"sigma", "tau", "particles"} and recipe(strip) == report
+    assert (report["model"], report["nfe"], report["particles"]) == ("six-gaussians", 20, 2000)
+    assert 0 < report["sliced_w2"] < 1.5 * report["floor"]
+    assert len(report["mode_mass"]) == 6
+
+
+def test_toy_with_options(client: Client) -> None:
+    options = {"dataset": "moons", "particles": 300, "sigma": 0.5, "tau": 2, "steps": 8, "seed": 3}
+    first, again, other = (
+        client.predict(**options | change, api_name="/toy")
+        for change in ({}, {}, {"solver": "ddim"})
+    )
+    assert np.array_equal(pixels(first[0]), pixels(again[0]))
+    assert not np.array_equal(pixels(first[0]), pixels(other[0]))
+    assert (first[1]["sigma"], first[1]["tau"], first[1]["seed"]) == (0.5, 2, 3)
+    assert other[1]["solver"] == "ddim" and "mode_mass" not in other[1]
+
+
+def test_toy_in_paper_mode(client: Client) -> None:
+    options = {"mode": "paper", "steps": 10, "drift": "self-normalised", "n3": 3, "particles": 50}
+    _, report = client.predict(**options, api_name="/toy")
+    assert report["steps"] == 20 and report["drift"] == "self-normalised"
+    assert report["nfe"] == 10 * 6 + 10 + 1  # score and ratio; stage 2; last Tweedie
+
+
+def test_toy_with_learned_networks(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("demo.tabs.lab.TRAINING_SECONDS", 0.5)
+    _, report = client.predict(networks="learned", particles=50, steps=4, api_name="/toy")
+    assert report["networks"] == "learned" and report["nfe"] == 4
+
+
 # ----------------------------------------------------------------------------------------------
 # Bad input
 
@@ -220,6 +304,8 @@ def test_inpaint_keeps_known_pixels_bit_for_bit(
         ({"solver": "magic"}, "solver"),
         ({"mode": "warp"}, "mode"),
         ({"mode": None}, "mode"),
+        ({"start": "nowhere"}, "start"),
+        ({"start": "noise", "mode": "paper"}, "paper mode has a stage 1 of its own"),
         ({"model": "nobody"}, "nobody"),
         ({"model": "zbroken"}, "safetensors"),
         ({"model": "../../etc"}, "no model"),
@@ -228,6 +314,32 @@ def test_inpaint_keeps_known_pixels_bit_for_bit(
 def test_generate_refuses_with_a_sentence(client: Client, options: dict, wanted: str) -> None:
     text = sentence(lambda: client.predict(**options, api_name="/generate"))
     assert wanted in text.lower() and "/tmp" not in text
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({"dataset": "seven"}, "six-gaussians, moons"),
+        ({"dataset": "drawn"}, "drawing is empty"),
+        ({"particles": 1}, "number of particles"),
+        ({"particles": 1e9}, "number of particles"),
+        ({"sigma": 0}, "sigma"),
+        ({"sigma": None}, "sigma"),
+        ({"tau": -1}, "tau"),
+        ({"tau": 1e300}, "tau"),
+        ({"steps": 1}, "number of evaluations"),
+        ({"mode": "paper", "steps": 0}, "number of evaluations"),
+        ({"seed": -1}, "seed"),
+        ({"networks": "neural"}, "networks must be one of exact, learned"),
+        ({"solver": "magic"}, "solver"),
+        ({"mode": "warp"}, "mode"),
+        ({"drift": "snow"}, "drift"),
+        ({"n3": 0}, "n3"),
+        ({"mode": "paper", "steps": 30, "drift": "ratio"}, "diverged"),
+    ],
+)
+def test_toy_refuses_with_a_sentence(client: Client, options: dict, wanted: str) -> None:
+    assert wanted in sentence(lambda: client.predict(**options, api_name="/toy")).lower()
 
 
 @pytest.mark.parametrize("frames", [3, 1e9])
@@ -262,12 +374,32 @@ def test_inpaint_refuses_with_a_sentence(
     assert wanted in sentence(lambda: client.predict(*pair, **options, api_name="/inpaint"))
 
 
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({"count": 0}, "number of restorations"),
+        ({"count": 10}, "number of restorations"),
+        ({"seed": -1}, "seed"),
+        ({"variance": 0}, "noise variance"),
+        ({"variance": 4.1}, "noise variance"),
+        ({"variance": None}, "noise variance"),
+        ({"variance": "much"}, "variance"),
+        ({"model": "nobody"}, "nobody"),
+    ],
+)
+def test_denoise_refuses_with_a_sentence(
+    client: Client, face: str, options: dict, wanted: str
+) -> None:
+    text = sentence(lambda: client.predict(handle_file(face), **options, api_name="/denoise"))
+    assert wanted in text
+
+
 @pytest.mark.parametrize("value", ["NaN", "Infinity", '"many"', "[]", "1e999", "true"])
 def test_values_that_are_no_numbers_leave_the_server_serving(
     studio: tuple[str, Any], client: Client, value: str
 ) -> None:
     address = f"{studio[0]}gradio_api/call/generate"
-    body = f'{{"data": [{value}, 0, null, null, "fast", null]}}'
+    body = f'{{"data": [{value}, 0, null, null, "fast", null, "closed form"]}}'
     answer = httpx.post(
         address, content=body, headers={"content-type": "application/json"}, timeout=30
     )
@@ -302,6 +434,7 @@ def test_pictures_that_are_none(
     sentence(lambda: client.predict(bad, handle_file(hole), api_name="/inpaint"))
     sentence(lambda: client.predict(handle_file(face), bad, api_name="/inpaint"))
     sentence(lambda: client.predict(handle_file(face), bad, api_name="/interpolate"))
+    sentence(lambda: client.predict(bad, api_name="/denoise"))
     files, _ = client.predict(api_name="/generate")
     assert files  # the server goes on
 
@@ -334,6 +467,7 @@ def test_a_missing_picture_is_a_sentence(client: Client, hole: str) -> None:
     calls = {
         "Image": lambda: client.predict(None, handle_file(hole), api_name="/inpaint"),
         "Mask": lambda: client.predict(handle_file(hole), None, api_name="/inpaint"),
+        "Image: Please": lambda: client.predict(None, api_name="/denoise"),
         "Picture A": lambda: client.predict(None, None, api_name="/interpolate"),
         "Picture B": lambda: client.predict(handle_file(hole), None, api_name="/interpolate"),
     }
@@ -407,7 +541,7 @@ def test_cancel_stops_the_engine_and_frees_the_worker(
 def test_a_client_that_goes_away_frees_the_worker(
     studio: tuple[str, Any], client: Client, slow: list[float], route: str
 ) -> None:
-    api, data = f"{studio[0]}gradio_api", {"data": [1, 0, 2000, None, "fast", None]}
+    api, data = f"{studio[0]}gradio_api", {"data": [1, 0, 2000, None, "fast", None, "closed form"]}
     if route == "call":
         event = httpx.post(f"{api}/call/generate", json=data).json()["event_id"]
         stream = f"{api}/call/generate/{event}"

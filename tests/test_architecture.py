@@ -18,18 +18,22 @@ ALLOWED = {
     "process": set(),
     "networks": set(),
     "data": set(),
+    "masks": set(),
     "devices": set(),
     "arguments": set(),
     "metrics": set(),
-    "solvers": {"process"},
+    "solvers": {"networks", "process"},
     "losses": {"networks"},
-    "sampler": {"process", "solvers"},
+    "sampler": {"networks", "process", "solvers"},
     "checkpoints": {"networks"},
-    "training": {"checkpoints", "data", "devices", "losses", "networks", "process"},
+    "training": {"checkpoints", "data", "devices", "losses", "masks", "networks", "process"},
     "bridge": {
         *("arguments", "checkpoints", "devices", "networks", "process", "sampler", "solvers"),
     },
-    "__init__": {"bridge", "checkpoints", "sampler", "solvers"},
+    "toy": {
+        *("arguments", "bridge", "losses", "networks", "process", "sampler", "solvers"),
+    },
+    "__init__": {"bridge", "checkpoints", "masks", "sampler", "solvers", "toy"},
 }
 UPWARDS = {"gradio", "demo", "app", "train", "evaluate", "tests"}
 

@@ -19,9 +19,9 @@ from sbcore.data import (
     load_images,
     mean_and_std,
     principal_components,
-    random_masks,
     split_validation,
 )
+from sbcore.masks import random_masks
 from tests.conftest import smooth_pictures
 
 

@@ -17,9 +17,9 @@ from demo.imaging import (
     hole_from_picture,
     hole_overlay,
     open_picture,
-    preset_holes,
     to_uint8,
 )
+from sbcore import preset_holes
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 

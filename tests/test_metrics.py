@@ -4,10 +4,15 @@ import torch.nn.functional as F
 
 from sbcore.metrics import (
     _blur,
+    diversity,
     frechet_distance,
     laplacian_pyramid,
     nearest_neighbours,
+    precision_recall,
+    psnr,
+    seam_error,
     sliced_wasserstein,
+    ssim,
 )
 from sbcore.studies import card as cards
 from sbcore.studies.report import contact_sheet
@@ -105,3 +110,109 @@ def test_card_states_every_figure_with_its_floor(bridge):
     assert contact_sheet(found["pictures"]).size == (8 * 2 * w, 3 * 2 * h)
     with pytest.raises(ValueError, match="31"):
         cards.measure(bridge, training, held_out, count=31)
+
+
+# ----------------------------------------------------------------------------------------------
+# Features
+
+
+def test_frechet_distance_of_features_needs_no_basis():
+    a = torch.randn(3000, 4, generator=torch.Generator().manual_seed(0))
+    assert frechet_distance(a, a + 0.5) == pytest.approx(4 * 0.25, rel=1e-5)
+    pictures = a.view(-1, 1, 2, 2)
+    assert frechet_distance(pictures, 2 * pictures, torch.eye(4)) == pytest.approx(
+        frechet_distance(a, 2 * a)
+    )
+
+
+def test_frechet_distance_of_correlated_gaussians_is_the_closed_form():
+    """Two directions swapped: (sqrt(l1) - sqrt(l2))^2 twice, for commuting covariances."""
+    z = torch.randn(2000, 2, generator=torch.Generator().manual_seed(0)).double()
+    z = torch.linalg.qr(z - z.mean(0)).Q * (1999**0.5)  # exactly uncorrelated, of variance 1
+    a, b = z * torch.tensor([3.0, 1.0]), z * torch.tensor([1.0, 3.0])
+    turn = torch.tensor([[0.6, -0.8], [0.8, 0.6]]).double()
+    assert frechet_distance(a @ turn, b @ turn) == pytest.approx(2 * (3 - 1) ** 2, rel=1e-6)
+
+
+def test_precision_and_recall_of_equal_and_of_distant_sets():
+    a = torch.randn(200, 5, generator=torch.Generator().manual_seed(0))
+    assert precision_recall(a, a) == (1, 1)
+    assert precision_recall(a, a + 100) == (0, 0)
+
+
+def test_precision_and_recall_tell_missing_modes_from_wrong_ones():
+    """Drawn from one of two modes: precise, half recalled; half beside both: the reverse."""
+    noise = torch.randn(4, 300, 2, generator=torch.Generator().manual_seed(0))
+    both = torch.cat([noise[0], noise[1] + 50])
+    found = precision_recall(both, noise[2])
+    assert found.precision > 0.9 and 0.4 < found.recall <= 0.5
+    wrong = torch.cat([noise[2], noise[3] - 50])
+    found = precision_recall(noise[0], wrong)
+    assert 0.4 < found.precision <= 0.5 and found.recall > 0.9
+
+
+def test_precision_counts_the_points_within_the_kth_neighbour():
+    real = torch.tensor([[0.0], [1.0], [2.0], [3.0], [4.0]])  # radii for k = 1: 1 each
+    drawn = torch.tensor([[-0.9], [4.5], [5.2], [9.0]])  # the last two lie outside
+    assert precision_recall(real, drawn, k=1).precision == 0.5
+
+
+def test_precision_recall_refuses_small_sets():
+    with pytest.raises(ValueError, match="k = 3"):
+        precision_recall(torch.zeros(3, 2), torch.zeros(9, 2))
+
+
+# ----------------------------------------------------------------------------------------------
+# Errors of restored pictures
+
+
+HOLE = torch.zeros(16, 16, dtype=torch.bool)
+HOLE[4:12, 4:12] = True
+
+
+def test_psnr_is_of_the_hole_alone():
+    truth = textures(3, 0, 16)
+    drawn = truth.clone()
+    drawn[..., ~HOLE] += 0.7
+    drawn[0, :, HOLE], drawn[1, :, HOLE] = drawn[0, :, HOLE] + 0.1, drawn[1, :, HOLE] - 0.01
+    found = psnr(drawn, truth, HOLE)
+    assert found[0].item() == pytest.approx(20, abs=1e-3)
+    assert found[1].item() == pytest.approx(40, abs=1e-2)
+    assert found[2].item() == float("inf")
+
+
+def test_ssim_of_constants_is_the_luminance_term():
+    a, b = torch.full((2, 3, 16, 16), 0.3), torch.full((2, 3, 16, 16), 0.7)
+    expected = (2 * 0.3 * 0.7 + 1e-4) / (0.3**2 + 0.7**2 + 1e-4)
+    assert ssim(a, b).tolist() == pytest.approx([expected] * 2, rel=1e-4)
+    assert ssim(a, a).tolist() == pytest.approx([1, 1])
+
+
+def test_ssim_agrees_with_scikit_image():
+    """structural_similarity(gaussian_weights=True, use_sample_covariance=False) of 0.26."""
+    axis = torch.arange(32.0).double() / 32
+    y, x = axis[:, None], axis[None, :]
+    a = torch.stack([0.5 + 0.4 * torch.sin(7 * x + 3 * y), 0.5 + 0.3 * torch.cos(11 * y + 0 * x),
+                     x * y])  # fmt: skip
+    b = (a + 0.1 * torch.cos(40 * x * y) + 0.05).clamp(0, 1)
+    assert ssim(a[None], b[None]).item() == pytest.approx(0.6558424181, abs=1e-6)
+
+
+def test_seam_error_is_the_step_at_the_border():
+    truth = textures(2, 0, 16)
+    drawn = truth.clone()
+    drawn[0, :, HOLE] += 0.2  # the same gradients inside, a step of 0.2 all around
+    found = seam_error(drawn, truth, HOLE)
+    assert found.tolist() == pytest.approx([0.2, 0], abs=1e-6)
+    inner = torch.zeros_like(HOLE)
+    inner[6:10, 6:10] = True
+    drawn[1, :, inner] += 0.5  # far from the border
+    assert seam_error(drawn, truth, HOLE)[1] == 0
+
+
+def test_diversity_is_the_mean_difference_of_pairs_in_the_hole():
+    fills = torch.zeros(3, 3, 16, 16)
+    fills[0, :, HOLE], fills[1, :, HOLE] = 0.1, 0.4
+    fills[..., ~HOLE] += torch.rand(3, 1, 1)  # not counted
+    assert diversity(fills, HOLE) == pytest.approx((0.3 + 0.4 + 0.1) / 3, rel=1e-5)
+    assert diversity(fills[:1].expand(4, -1, -1, -1), HOLE) == pytest.approx(0, abs=1e-7)

@@ -21,6 +21,7 @@ from sbcore.sampler import (
     algorithm1_stage2,
     algorithm2,
     closed_form_stage1,
+    fill_in,
     follow,
     reverse_steps,
 )
@@ -448,6 +449,40 @@ def test_every_solver_costs_one_evaluation_a_step(name: str) -> None:
     for step in run:
         assert step.nfe == Evaluations(step.index) and counter.calls == step.index
     assert counter.calls == 8
+
+
+@pytest.mark.parametrize(("name", "count"), [("ddim", 11), ("exponential_sde", 9), ("heun", 30)])
+def test_states_between_have_the_law_of_their_noise_level(name: str, count: int) -> None:
+    """A point mass at 0: the state at s is N(0, s^2), between the evaluations too."""
+    n = 20_000
+    run = PictureNoise([1], (n, 2), dtype=torch.float64)
+    other = PictureNoise([2], (n, 2), dtype=torch.float64)
+    solver = SOLVERS[name]
+    v, levels = SIGMA * run.draw(), solver.levels(7, lambda k: karras_grid(k, SIGMA, 0.05))
+    start = Step(1, 0, 7, 1.0, SIGMA, v, v, Evaluations())
+    steps = reverse_steps(lambda v, s: 0 * v, v, levels, solver, run, **BRIDGE)
+    film = list(fill_in(start, steps, count, solver.stochastic, other))
+    assert [step.index for step in film] == list(range(1, count + 1))
+    assert all(step.total == count for step in film) and film[-1].s == 0
+    assert film[-1].nfe.denoiser == 7
+    for step in film[:-1]:
+        assert step.s == pytest.approx(process.stage2_noise_level(step.t, SIGMA))
+        assert step.x.std().item() == pytest.approx(step.s, rel=0.02)
+    for before, after in itertools.pairwise([start, *film[:-1]]):  # increments of the SDE
+        if name == "exponential_sde":
+            u = (after.x / after.s**2 - before.x / before.s**2).std().item()
+            assert u == pytest.approx(math.sqrt(after.s**-2 - before.s**-2), rel=0.02)
+
+
+def test_states_between_leave_the_run_alone() -> None:
+    v, solver, grid = BLOBS.sample(3, s=SIGMA), SOLVERS["dpmpp_2m_sde"], karras_grid(5, SIGMA, 0.05)
+    start = Step(1, 0, 5, 1.0, SIGMA, v, v, Evaluations())
+
+    def run() -> Iterator[Step]:
+        return reverse_steps(BLOBS.denoised, v, grid, solver, point_noise(), **BRIDGE)
+
+    film = list(fill_in(start, run(), 10, True, point_noise((8, 9, 10))))
+    torch.testing.assert_close(torch.stack([s.x for s in film[1::2]]), states(run()))
 
 
 def all_loops(denoise: Counter, ratio: Counter) -> dict[str, Iterator[Step]]:

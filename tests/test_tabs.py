@@ -16,7 +16,7 @@ from PIL import Image
 
 from demo import imaging, media, runs, widgets
 from demo.tabs import evolution, generate, inpaint, interpolate
-from sbcore import PaperMode
+from sbcore import PaperMode, preset_holes
 from tests.conftest import TINY
 
 SIZE = TINY.image_size
@@ -315,10 +315,10 @@ def test_changed_outside_counts_what_a_visitor_could_see(face, hole):
 
 
 def test_the_editor_shows_the_picture_and_gives_the_ready_mask_back(face):
-    value = inpaint.editor_value(face, imaging.preset_holes(SIZE)["eyes"])
+    value = inpaint.editor_value(face, preset_holes(SIZE)["eyes"])
     assert value["background"].shape == (inpaint.CANVAS, inpaint.CANVAS, 3)
     drawn = imaging.hole_from_editor(value, SIZE)
-    assert np.array_equal(drawn, imaging.preset_holes(SIZE)["eyes"])
+    assert np.array_equal(drawn, preset_holes(SIZE)["eyes"])
     assert not imaging.hole_from_editor(inpaint.editor_value(face), SIZE).any()
     assert inpaint.editor_value(None) == {"background": None, "layers": [], "composite": None}
 

@@ -1,70 +1,432 @@
-"""The paper's toy (Fig. 2): six Gaussians on a ring of radius 5, sigma = 1, tau = 5."""
+"""The plane: closed forms against the oracle, training, sampling, the paper's toy, bad input."""
 
 from __future__ import annotations
 
 import math
+from itertools import islice
 
 import pytest
 import torch
 from torch import Tensor
 
-from sbcore.sampler import PaperMode, algorithm1_stage1, algorithm1_stage2, reverse_steps
-from sbcore.solvers import SOLVERS, two_stage_grid
+from sbcore import (
+    DISTRIBUTIONS,
+    EXTENT,
+    SOLVERS,
+    DivergedError,
+    PaperMode,
+    PlaneBridge,
+    drawn_distribution,
+    process,
+    toy,
+)
 from tests.oracles import Mixture, ring
 
-SIGMA, TAU, PARTICLES, S_MAX = 1.0, 5.0, 5000, 200.0
-RING: Mixture = ring()
+SIGMA, TAU, PARTICLES = 1.0, 5.0, 3000
+RING = DISTRIBUTIONS["six-gaussians"]
+LINE = [[(-3.0, 1.0), (2.0, 1.5), (4.0, -2.0)]]
 
 
-class Draws:
-    """Noise for many points at once."""
-
-    def __init__(self, seed: int) -> None:
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def draw(self) -> Tensor:
-        return torch.randn(PARTICLES, 2, dtype=torch.float64, generator=self.generator)
+def oracle(distribution: toy.Distribution) -> Mixture:
+    k = len(distribution.centres)
+    covariances = distribution.std**2 * torch.eye(2, dtype=torch.float64).expand(k, 2, 2)
+    return Mixture(torch.ones(k), distribution.centres, covariances)
 
 
-def sliced_w2(a: Tensor, b: Tensor) -> float:
-    """Root mean squared W2 of 64 projections, for sets of equal size."""
-    angles = torch.arange(64, dtype=torch.float64) * math.pi / 64
-    directions = torch.stack([angles.cos(), angles.sin()])
-    apart = (a @ directions).sort(0).values - (b @ directions).sort(0).values
-    return float(apart.square().mean().sqrt())
+@pytest.fixture(scope="module")
+def exact() -> PlaneBridge:
+    """The paper's toy."""
+    return PlaneBridge(RING, SIGMA, TAU)
 
 
-FLOOR = max(
-    sliced_w2(RING.sample(PARTICLES, 2 * i), RING.sample(PARTICLES, 2 * i + 1)) for i in range(5)
+@pytest.fixture(scope="module")
+def trained() -> PlaneBridge:
+    """The paper's toy after a short training, and the progress it told."""
+    bridge = PlaneBridge(RING, SIGMA, TAU)
+    bridge.told = list(bridge.train_steps(iterations=60))
+    return bridge
+
+
+def points(n: int = 50, seed: int = 0) -> Tensor:
+    return 3 * torch.randn(n, 2, generator=torch.Generator().manual_seed(seed))
+
+
+# ----------------------------------------------------------------------------------------------
+# Distributions
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_distributions_fit_the_canvas_and_are_centred(name: str) -> None:
+    distribution = DISTRIBUTIONS[name]
+    sample = distribution.sample(4000, seed=1)
+    assert distribution.name == name and sample.shape == (4000, 2)
+    assert float(sample.abs().max()) < EXTENT
+    assert float(distribution.mean.abs().max()) < 1e-5
+    torch.testing.assert_close(sample.T.cov(), distribution.covariance, atol=0.6, rtol=0)
+    assert torch.equal(sample, distribution.sample(4000, seed=1))
+    assert not torch.equal(sample, distribution.sample(4000, seed=2))
+
+
+def test_the_papers_toy_has_its_numbers() -> None:
+    torch.testing.assert_close(RING.centres.double(), ring().means, atol=1e-5, rtol=0)
+    assert RING.std**2 == pytest.approx(0.01) and torch.equal(RING.modes, RING.centres)
+
+
+@pytest.mark.parametrize("name", ["six-gaussians", "spirals"])
+@pytest.mark.parametrize("s", [0.02, 0.3, 1.0, 50.0])
+def test_closed_forms_are_those_of_the_oracle(name: str, s: float) -> None:
+    distribution, x = DISTRIBUTIONS[name], points()
+    truth = oracle(distribution)
+    near = distribution.sample(50) + s * points(seed=1) / 3
+    torch.testing.assert_close(
+        distribution.denoised(near, s), truth.denoised(near.double(), s).float(), atol=2e-3, rtol=0
+    )
+    ratio = truth.log_ratio(x.double(), max(s, SIGMA), TAU).float()
+    torch.testing.assert_close(
+        distribution.log_ratio(x, max(s, SIGMA), TAU), ratio, atol=1e-3, rtol=1e-4
+    )
+
+
+def test_closed_forms_do_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    spirals, x = DISTRIBUTIONS["spirals"], points()
+    whole = spirals.denoised(x, 0.5), spirals.log_density(x, 0.5)
+    monkeypatch.setattr(toy, "BLOCK", 1)
+    torch.testing.assert_close(spirals.denoised(x, 0.5), whole[0])
+    torch.testing.assert_close(spirals.log_density(x, 0.5), whole[1])
+
+
+def test_a_drawing_is_even_along_its_length() -> None:
+    uneven = [[(-6.0, 0.0), (-5.9, 0.0), (-5.8, 0.0), (6.0, 0.0)]]
+    drawn = drawn_distribution(uneven, std=0.2)
+    across = drawn.centres[:, 0].sort().values
+    torch.testing.assert_close(across.diff(), across.diff().mean().expand(len(across) - 1))
+    assert float(across.diff().mean()) == pytest.approx(0.2, rel=0.05)
+    assert (drawn.centres[:, 1] == 0).all()
+
+
+def test_strokes_have_mass_by_length_and_a_dot_counts() -> None:
+    drawn = drawn_distribution([[(0.0, 5.0), (4.0, 5.0)], [(0.0, -5.0), (2.0, -5.0)], [(7.0, 0.0)]])
+    y = drawn.centres[:, 1]
+    assert int((y == 5).sum()) == pytest.approx(2 * int((y == -5).sum()), abs=1)
+    assert 1 <= int((y == 0).sum()) < int((y == -5).sum())
+
+
+def test_two_dots_and_a_long_scribble_are_drawings() -> None:
+    assert len(drawn_distribution([[(0, 0)], [(1, 1)]]).centres) >= 2
+    scribble = [[(7.0 * (-1) ** i, -7 + 0.01 * i) for i in range(1400)]]
+    assert len(drawn_distribution(scribble).centres) <= toy.MOST_CENTRES + 1
+
+
+@pytest.mark.parametrize(
+    ("strokes", "says"),
+    [
+        ([], "empty"),
+        ([[]], "empty"),
+        ([[(1.0, 1.0)]], "single point"),
+        ([[(1.0, 1.0), (1.0, 1.0)], [(1.0, 1.0)]], "single point"),
+        ([[(0.0, 0.0), (EXTENT + 1, 0.0)]], "leaves the canvas"),
+        ([[(0.0, 0.0), (math.nan, 0.0)]], "finite"),
+        ([[(0.0, 0.0), (math.inf, 0.0)]], "finite"),
+        ([[(0.0, 0.0)] * (toy.MOST_POINTS + 1)], "more than"),
+        ([[(0.0, 0.0, 0.0), (1.0, 1.0, 1.0)]], "strokes"),
+        ([["a", "b"]], "strokes"),
+        (None, "strokes"),
+        (3, "strokes"),
+        ([5, 6], "strokes"),
+    ],
 )
+def test_bad_drawings_are_a_sentence(strokes: object, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        drawn_distribution(strokes)
 
 
-def assert_is_the_ring(points: Tensor) -> None:
+@pytest.mark.parametrize("std", [0.0, -1.0, math.nan, 100.0, "thick"])
+def test_a_pen_has_a_width(std: object) -> None:
+    with pytest.raises(ValueError, match="std"):
+        drawn_distribution(LINE, std)
+
+
+# ----------------------------------------------------------------------------------------------
+# Sampling
+
+
+def assert_is_the_ring(bridge: PlaneBridge, sample: Tensor, seed: int = 99) -> None:
     """All modes, each with its share of the mass, and no worse than a fresh sample."""
-    nearest = torch.cdist(points, RING.means).argmin(1)
-    share = torch.bincount(nearest, minlength=6) / PARTICLES
-    error = math.sqrt(1 / 6 * 5 / 6 / PARTICLES)
-    assert ((share - 1 / 6).abs() < 3.5 * error).all(), share
-    assert sliced_w2(points, RING.sample(PARTICLES, 99)) <= 1.5 * FLOOR
+    found = bridge.distances(sample, seed)
+    error = math.sqrt(1 / 6 * 5 / 6 / len(sample))
+    assert all(abs(mass - 1 / 6) < 3.5 * error for mass in found["mode_mass"]), found
+    assert found["sliced_w2"] <= 2 * found["floor"]
 
 
-@pytest.mark.parametrize(("solver", "steps"), [("dpmpp_2m_sde", 50), ("dpmpp_2m", 40)])
-def test_fast_solvers_draw_the_ring(solver: str, steps: int) -> None:
-    draws = Draws(0)
-    grid = two_stage_grid(steps, S_MAX, SIGMA, 0.01)
-    *_, last = reverse_steps(
-        RING.denoised, S_MAX * draws.draw(), grid, SOLVERS[solver], draws, sigma=SIGMA, tau=TAU
-    )
-    assert_is_the_ring(last.x)
+@pytest.mark.parametrize("solver", ["dpmpp_2m_sde", "dpmpp_2m", "er_sde", "unipc"])
+def test_twenty_evaluations_draw_the_ring(exact: PlaneBridge, solver: str) -> None:
+    sample = exact.run(PARTICLES, solver=solver, steps=20, networks="exact")
+    assert_is_the_ring(exact, sample)
+    nearest = torch.cdist(sample, RING.modes).amin(1)
+    assert float(nearest.square().mean().sqrt()) == pytest.approx(math.sqrt(2) * RING.std, rel=0.1)
 
 
-def test_algorithm_1_with_the_exact_drift_draws_the_ring() -> None:
-    draws, settings = Draws(1), PaperMode(n1=1000, n2=1000, drift="exact")
-    start = torch.zeros(PARTICLES, 2, dtype=torch.float64)
-    *_, middle = algorithm1_stage1(
-        RING.denoised, None, start, draws, settings, sigma=SIGMA, tau=TAU
-    )
-    *_, last = algorithm1_stage2(
-        RING.denoised, middle.x, draws, steps=1000, s_start=SIGMA, sigma=SIGMA
-    )
-    assert_is_the_ring(last.x)
+@pytest.mark.parametrize(
+    "options", [{"drift": "exact"}, {"self_normalised": True, "n3": 5, "n1": 60, "n2": 60}]
+)
+def test_algorithm_1_draws_the_ring(exact: PlaneBridge, options: dict) -> None:
+    paper = PaperMode(**{"n1": 200, "n2": 200, **options})
+    sample = exact.run(1500, seed=1, mode="paper", paper=paper, networks="exact")
+    assert_is_the_ring(exact, sample)
+
+
+def test_as_printed_the_ratio_drift_diverges_after_what_it_could_yield(exact: PlaneBridge) -> None:
+    seen = []
+    run = exact.run_steps(200, mode="paper", paper=PaperMode(n1=30, n2=30), networks="exact")
+    with pytest.raises(DivergedError, match="of 200 particles"):
+        for step in run:
+            seen.append(step)
+    assert len(seen) == 31 and all(step.x.isfinite().all() for step in seen)
+    assert toy.lost(seen[-1].x).any() and not toy.lost(seen[0].x).any()
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_steps_are_numbered_from_the_start_at_zero(exact: PlaneBridge, solver: str) -> None:
+    start, *steps = exact.run_steps(30, solver=solver, steps=9, networks="exact")
+    assert start.index == 0 and start.total == 9 and not start.x.any() and start.s == math.inf
+    assert [step.index for step in steps] == list(range(1, 10))
+    assert [step.nfe.total for step in steps] == list(range(1, 10))
+    assert {step.stage for step in steps} == {1, 2} and steps[-1].t == 1 and steps[-1].s == 0
+    assert all(step.x.shape == (30, 2) and step.x.isfinite().all() for step in steps)
+    assert any(step.s == pytest.approx(SIGMA) and step.t == pytest.approx(1) for step in steps)
+
+
+def test_paper_mode_counts_both_networks(exact: PlaneBridge) -> None:
+    paper = PaperMode(n1=4, n2=3, n3=2, self_normalised=True)
+    *_, last = exact.run_steps(10, mode="paper", paper=paper, networks="exact")
+    assert last.index == last.total == 7
+    assert last.nfe.denoiser == 4 * 2 + 3 + 1 and last.nfe.ratio == 4 * 2
+
+
+def test_a_seed_gives_the_same_particles(exact: PlaneBridge) -> None:
+    again = PlaneBridge(RING, SIGMA, TAU)
+    first = exact.run(100, seed=3, networks="exact")
+    assert torch.equal(first, again.run(100, seed=3, networks="exact"))
+    assert not torch.equal(first, exact.run(100, seed=4, networks="exact"))
+
+
+def test_data_away_from_the_middle_are_reached_from_zero() -> None:
+    drawn = drawn_distribution([[(3.0, 3.0), (6.0, 5.0)]])
+    bridge = PlaneBridge(drawn, SIGMA, TAU)
+    start, *_, last = bridge.run_steps(2000, networks="exact")
+    assert not start.x.any()
+    torch.testing.assert_close(last.x.mean(0), drawn.mean, atol=0.1, rtol=0)
+    found = bridge.distances(last.x)
+    assert found["sliced_w2"] < 2 * found["floor"] and "mode_mass" not in found
+    paper = PaperMode(n1=50, n2=50, drift="exact")
+    sample = bridge.run(2000, mode="paper", paper=paper, networks="exact")
+    torch.testing.assert_close(sample.mean(0), drawn.mean, atol=0.1, rtol=0)
+
+
+@pytest.mark.parametrize(("sigma", "tau"), [(0.02, 5.0), (30.0, 5.0), (1.0, 0.01), (1.0, 500.0)])
+def test_extreme_bridges_still_reach_the_data(sigma: float, tau: float) -> None:
+    bridge = PlaneBridge(RING, sigma, tau)
+    found = bridge.distances(bridge.run(2000, steps=30, networks="exact"))
+    assert found["sliced_w2"] < 2.5 * found["floor"]
+
+
+# ----------------------------------------------------------------------------------------------
+# Velocity
+
+
+@pytest.mark.parametrize("t", [0.0, 0.2, 0.7, 1.0])
+def test_velocity_of_stage_1_is_the_bridges_drift(exact: PlaneBridge, t: float) -> None:
+    where = points()
+    found = exact.velocity(1, t, where, networks="exact")
+    wanted = oracle(RING).bridge_drift(where.double(), t, SIGMA, TAU).float()
+    tolerance = 2e-3 if t > 0 else 3e-2  # at t = 0 the field just after it
+    torch.testing.assert_close(found, wanted, atol=tolerance, rtol=1e-3)
+    if t > 0:
+        s = process.stage1_noise_level(t, SIGMA, TAU)
+        denoised = RING.denoised(where / t, s)
+        same = process.exact_stage1_drift(denoised, where, t, sigma=SIGMA, tau=TAU)
+        torch.testing.assert_close(found, same, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("t", [0.0, 0.6])
+def test_velocity_of_stage_2_is_the_score(exact: PlaneBridge, t: float) -> None:
+    where, s = points(), SIGMA * math.sqrt(1 - t)
+    found = exact.velocity(2, t, where, networks="exact")
+    wanted = SIGMA**2 * oracle(RING).score(where.double(), s).float()
+    torch.testing.assert_close(found, wanted, atol=2e-3, rtol=1e-3)
+
+
+def test_velocity_of_data_away_from_the_middle() -> None:
+    drawn, where = drawn_distribution([[(3.0, 3.0), (6.0, 5.0)]]), points()
+    bridge, truth = PlaneBridge(drawn, SIGMA, TAU), oracle(drawn)
+    for t in (0.1, 0.5):
+        wanted = truth.bridge_drift(where.double(), t, SIGMA, TAU).float()
+        found = bridge.velocity(1, t, where, networks="exact")
+        torch.testing.assert_close(found, wanted, atol=2e-3, rtol=1e-3)
+
+
+def test_the_ratio_drift_tends_to_the_exact_one(exact: PlaneBridge) -> None:
+    where = points(20) / 3
+    wanted = exact.velocity(1, 0.5, where, networks="exact")
+    errors = [
+        exact.velocity(1, 0.5, where, networks="exact", drift="ratio", n3=n3, self_normalised=True)
+        .sub(wanted)
+        .square()
+        .mean()
+        .sqrt()
+        for n3 in (10, 4000)
+    ]
+    assert errors[1] < 0.15 * errors[0]
+
+
+# ----------------------------------------------------------------------------------------------
+# Training
+
+
+def test_training_lowers_both_losses_and_tells_where_it_stands(trained: PlaneBridge) -> None:
+    told = trained.told
+    assert trained.trained and told[-1].iteration == 60
+    assert told[-1].fraction == 1 and told[-1].seconds_left == 0
+    first, last = PlaneBridge(RING), told[-1]
+    start = next(iter(first.train_steps(iterations=1)))
+    assert last.score_loss < 0.95 * start.score_loss and last.ratio_loss < start.ratio_loss
+
+
+def test_learned_networks_come_near_the_truth(trained: PlaneBridge) -> None:
+    found = trained.distances(trained.run(1000))
+    untrained = PlaneBridge(RING)
+    next(iter(untrained.train_steps(iterations=1)))
+    assert found["sliced_w2"] < untrained.distances(untrained.run(1000))["sliced_w2"]
+    where = RING.sample(200) + points(200) / 3
+    truth = trained.velocity(2, 0.0, where, networks="exact")
+    error = trained.velocity(2, 0.0, where) - truth
+    assert error.square().mean() < 0.5 * truth.square().mean()
+
+
+def test_training_by_iterations_is_reproducible(trained: PlaneBridge) -> None:
+    again = PlaneBridge(RING, SIGMA, TAU)
+    for _ in again.train_steps(iterations=60):
+        pass
+    assert torch.equal(again.run(50, seed=2), trained.run(50, seed=2))
+
+
+def test_leaving_the_training_loop_leaves_a_usable_model() -> None:
+    bridge = PlaneBridge(DISTRIBUTIONS["moons"])
+    told = list(islice(bridge.train_steps(max_seconds=60.0), 2))
+    assert bridge.trained and 0 < told[-1].fraction < 0.5 and told[-1].seconds_left > 0
+    assert bridge.run(20).isfinite().all()
+    drift = bridge.velocity(1, 0.5, points(), drift="ratio", n3=5, self_normalised=True)
+    assert drift.isfinite().all()
+
+
+def test_training_ends_by_the_clock() -> None:
+    bridge = PlaneBridge(DISTRIBUTIONS["rings"])
+    *_, last = bridge.train_steps(max_seconds=0.3)
+    assert last.fraction == 1 and last.seconds == pytest.approx(0.3, abs=2.0)
+
+
+def test_learned_paper_mode_runs(trained: PlaneBridge) -> None:
+    paper = PaperMode(n1=10, n2=10, n3=3, self_normalised=True)
+    assert trained.run(50, mode="paper", paper=paper).isfinite().all()
+
+
+# ----------------------------------------------------------------------------------------------
+# Distances
+
+
+def test_the_truth_is_at_the_floor(exact: PlaneBridge) -> None:
+    ratios = []
+    for seed in range(4):
+        found = exact.distances(RING.sample(2000, 50 + seed), seed)
+        assert sum(found["mode_mass"]) == pytest.approx(1)
+        ratios.append(found["sliced_w2"] / found["floor"])
+    assert 0.6 < sum(ratios) / 4 < 1.5
+
+
+def test_a_lost_mode_and_a_shift_are_seen(exact: PlaneBridge) -> None:
+    sample = RING.sample(3000, 5)
+    five = sample[torch.cdist(sample, RING.modes).argmin(1) != 2]
+    found = exact.distances(five)
+    assert found["mode_mass"][2] == 0 and found["sliced_w2"] > 2 * found["floor"]
+    shifted = exact.distances(sample + torch.tensor([3.0, 0.0]))
+    assert shifted["sliced_w2"] == pytest.approx(3 / math.sqrt(2), rel=0.3)
+
+
+def test_sliced_w2_of_a_shift_is_closed_form() -> None:
+    a = points(500)
+    assert toy.sliced_w2(a, a.flip(0)) == 0
+    shift = toy.sliced_w2(a, a + torch.tensor([0.0, 2.0]))
+    assert shift == pytest.approx(2 / math.sqrt(2), rel=1e-3)
+
+
+# ----------------------------------------------------------------------------------------------
+# Bad input
+
+
+@pytest.mark.parametrize("value", [0, -1.0, math.nan, math.inf, "1", None, True])
+@pytest.mark.parametrize("name", ["sigma", "tau"])
+def test_bad_bridges_are_a_sentence(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=name):
+        PlaneBridge(RING, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"n": 0}, "n must be"),
+        ({"n": math.nan}, "n must be"),
+        ({"seed": -1}, "seed"),
+        ({"steps": 1}, "steps"),
+        ({"steps": math.nan}, "steps"),
+        ({"solver": "magic"}, "solver"),
+        ({"mode": "slow"}, "mode"),
+        ({"networks": "guessed"}, "networks"),
+        ({"networks": "learned"}, "not trained"),
+    ],
+)
+def test_bad_runs_are_a_sentence(exact: PlaneBridge, options: dict, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        exact.run_steps(**{"n": 10, "networks": "exact", **options})
+
+
+@pytest.mark.parametrize("options", [{"n1": 0}, {"n2": 0}, {"n3": 0}])
+def test_paper_mode_needs_steps(options: dict) -> None:
+    with pytest.raises(ValueError, match=next(iter(options))):
+        PaperMode(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"stage": 3}, "stage"),
+        ({"t": -0.1}, "t must"),
+        ({"t": math.nan}, "t must"),
+        ({"stage": 2, "t": 1.0}, "t must"),
+        ({"where": torch.tensor([[math.nan, 0.0]])}, "where"),
+        ({"where": torch.zeros(3)}, "where"),
+        ({"where": "here"}, "where"),
+        ({"drift": "wind"}, "drift"),
+        ({"n3": 0, "drift": "ratio"}, "n3"),
+        ({"networks": "learned"}, "not trained"),
+    ],
+)
+def test_bad_velocities_are_a_sentence(exact: PlaneBridge, options: dict, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        exact.velocity(**{"stage": 1, "t": 0.5, "where": points(), "networks": "exact", **options})
+
+
+@pytest.mark.parametrize(
+    "bad", [torch.zeros(3, 3), torch.zeros(1, 2), torch.full((5, 2), math.nan), "points"]
+)
+def test_bad_points_have_no_distance(exact: PlaneBridge, bad: object) -> None:
+    with pytest.raises(ValueError, match="points"):
+        exact.distances(bad)
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_seconds": 0}, {"max_seconds": math.nan}, {"iterations": 0}, {"seed": -1}]
+)
+def test_bad_trainings_are_a_sentence(exact: PlaneBridge, options: dict) -> None:
+    with pytest.raises(ValueError, match=next(iter(options))):
+        exact.train_steps(**options)
+    assert not exact.trained

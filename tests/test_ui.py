@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from types import SimpleNamespace
 
 import gradio as gr
@@ -47,7 +48,7 @@ def texts(values):
 
 def test_every_tab_has_an_example_for_a_good_model_and_a_sentence_for_a_broken_one(page):
     shows = handlers(page, "show")
-    assert len(shows) == 2 * 4  # on load, and when the model changes; for each tab
+    assert len(shows) == 2 * 6  # on load, and when the model changes; for each tab
     for show in shows:
         good, bad = texts(show("tiny", "")), texts(show("broken", ""))
         assert "evaluations" in good[-1]
@@ -56,7 +57,7 @@ def test_every_tab_has_an_example_for_a_good_model_and_a_sentence_for_a_broken_o
 
 def test_an_example_never_replaces_what_a_visitor_did(page):
     kept = [show for show in handlers(page, "show") if not texts(show("tiny", "Stopped."))]
-    assert len(kept) == 4  # those on load; another model brings its own examples
+    assert len(kept) == 6  # those on load; another model brings its own examples
 
 
 def test_examples_are_drawn_once(page):
@@ -95,6 +96,7 @@ def sent(page):
         ("a", "interpolate", "Picture A is set"),
         ("b", "interpolate", "Picture B is set"),
         ("inpaint", "inpaint", "Paint over a part"),
+        ("denoise", "denoise", "now press Denoise"),
     ],
 )
 def test_a_face_travels_to_its_tab_and_says_what_is_next(sent, action, tab, note):
@@ -120,13 +122,28 @@ def test_a_face_that_is_not_there_goes_nowhere(sent, index):
     assert sent("evolve", index) == {}
 
 
+def test_paper_mode_takes_no_other_start(page):
+    (block,) = (b for b in page.fns.values() if getattr(b.fn, "__name__", "") == "offer_start")
+    paper, fast = block.fn("paper"), block.fn("fast")
+    assert paper["value"] == "closed form" and not paper["interactive"]
+    assert "Algorithm 1" in paper["info"] and paper["info"] != fast["info"]
+    assert fast["interactive"] and "value" not in fast
+
+
+def test_the_header_leads_to_about(page):
+    (block,) = (b for b in page.fns.values() if getattr(b.fn, "__name__", "") == "open_about")
+    assert block.fn().selected == "about"
+
+
 # ---- the queue
 
 
 def test_all_that_computes_is_a_generator_in_one_queue(page):
-    names = ("guarded", "generate", "evolve", "interpolate", "inpaint")
+    names = ("guarded", "generate", "evolve", "interpolate", "inpaint", "denoise", "toy")
     computing = [block for block in page.fns.values() if getattr(block.fn, "__name__", "") in names]
-    assert len(computing) == 4 + 4  # the tabs' and the API's
+    counts = Counter(block.fn.__name__ for block in computing)
+    assert counts.pop("guarded") >= 5  # the tabs'
+    assert set(counts) == set(names[1:]) and set(counts.values()) == {1}  # the API's
     for block in computing:
         assert inspect.isgeneratorfunction(block.fn)
         assert block.concurrency_id == "model" and block.concurrency_limit == 1 and block.queue

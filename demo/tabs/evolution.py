@@ -14,7 +14,7 @@ from demo import media, runs, widgets
 from demo.models import Models
 from sbcore import Bridge, Step
 
-FRAMES, EXAMPLE_SEED = 24, 47  # its picture is the last of the examples in Generate
+FRAMES, EXAMPLE_SEED = 24, 109  # its picture is the last of the examples in Generate
 MAX_FRAMES = 120
 LAYERS = ("particle", "what the network believes")
 ENDS = ("nothing", "q_sigma", "picture")

@@ -14,13 +14,25 @@ from demo.models import Models
 from sbcore import Bridge
 
 MAX_COUNT = 16
-EXAMPLE_COUNT, EXAMPLE_SEED = 8, 40  # a good row of the model card's sheet
-ACTIONS = (("evolve", "evolve"), ("a", "use as A"), ("b", "use as B"), ("inpaint", "inpaint"))
+EXAMPLE_COUNT, EXAMPLE_SEED = 8, 102  # a good row
+ACTIONS = (
+    ("evolve", "evolve"),
+    ("a", "use as A"),
+    ("b", "use as B"),
+    ("inpaint", "inpaint"),
+    ("denoise", "denoise this"),
+)
 STARTS = {
-    "Gaussian in closed form (fast)": "closed form",
-    "Point mass, by the network": "network",
-    "Noise only, no stage 1 (Fig. 5)": "noise",
+    "Smoothed pictures, by a formula": "closed form",
+    "Nothing, by the network": "network",
+    "Gaussian noise only (Fig. 5)": "noise",
 }
+START_INFO = (
+    "Stage 1: q_sigma as N(mean, Σ + σ²I), free of cost; or solver steps from the point mass at 0; "
+    "or none, from N(mean, σ²I)."
+)
+DEFAULT_START = "closed form"
+PAPER_START_INFO = "Paper mode has its own: Algorithm 1, from the point mass."
 
 
 def generate(
@@ -30,7 +42,7 @@ def generate(
     steps: Any = None,
     solver: str | None = None,
     mode: str = "fast",
-    start: str = "closed form",
+    start: str = DEFAULT_START,
 ) -> Iterator[tuple[list[np.ndarray], runs.Update, dict[str, Any]]]:
     """Draw pictures: (pictures so far, update, report) as it goes.
 
@@ -39,6 +51,10 @@ def generate(
     """
     count = runs.whole("The number of pictures", count, 1, MAX_COUNT)
     runs.check_mode(bridge, mode)
+    if mode == "paper" and start != DEFAULT_START:
+        raise ValueError(
+            "Paper mode has a stage 1 of its own, Algorithm 1: please leave the start as it is."
+        )
     run = bridge.generate_steps(
         count, seed, steps=runs.steps_of(steps), solver=solver or None, mode=mode, start=start
     )
@@ -90,7 +106,7 @@ def build(models: Models, model: gr.Dropdown) -> GenerateTab:
                 steps = widgets.steps_input("generate")
                 solver = widgets.solver_input()
                 start = gr.Dropdown(
-                    list(STARTS.items()), value="closed form", label="Start (stage 1)"
+                    list(STARTS.items()), value=DEFAULT_START, label="Start from", info=START_INFO
                 )
                 mode = widgets.mode_input()
         with gr.Column(elem_classes="stage"):
@@ -111,6 +127,13 @@ def build(models: Models, model: gr.Dropdown) -> GenerateTab:
             else:
                 yield _grid(pictures, None), gr.skip(), chosen, widgets.progress_html(update)
 
+    def offer_start(mode: str) -> Any:
+        """Paper mode takes no other start than its own."""
+        if mode == "paper":
+            return gr.update(value=DEFAULT_START, interactive=False, info=PAPER_START_INFO)
+        return gr.update(interactive=True, info=START_INFO)
+
+    mode.change(offer_start, mode, start, **widgets.QUIET)
     inputs = [model, seed, fresh, count, steps, solver, mode, start]
     widgets.run_and_stop(run, stop, status, handler, inputs, [grid, drawn, seed])
     return GenerateTab(grid, drawn, status)

@@ -11,7 +11,7 @@ import numpy as np
 
 from demo import imaging, runs, widgets
 from demo.models import Models
-from sbcore import Bridge
+from sbcore import DEFAULTS, Bridge, preset_holes
 
 CANVAS = 512
 MAX_FILLS = 9
@@ -23,7 +23,7 @@ ACTIONS = (
     ("b", "use as B"),
 )
 METHODS = {
-    "Conditional denoiser, 20 evaluations": "conditional",
+    f"Conditional denoiser, {DEFAULTS['inpaint'].steps} evaluations": "conditional",
     "Algorithm 2 of the paper, 1,000 steps": "algorithm2",
 }
 
@@ -89,7 +89,7 @@ def editor_value(source: np.ndarray | None, hole: np.ndarray | None = None) -> d
 def examples(bridge: Bridge, faces: list[np.ndarray]) -> tuple[Any, ...]:
     """What the tab shows before the first click: source, editor, fills, filled, compare, status."""
     source = imaging.to_uint8(faces[1]).astype(np.float32) / 255
-    hole = imaging.preset_holes(source.shape[0])["eyes"]
+    hole = preset_holes(source.shape[0])["eyes"]
     for fills, _, facts in inpaint(bridge, source, hole):
         last = fills, facts
     fills, facts = last
@@ -151,7 +151,7 @@ def build(models: Models, model: gr.Dropdown) -> InpaintTab:
             faces = widgets.face_grid_component(elem_id="inpaint-samples")
             gr.Markdown("Ready masks", elem_classes="note")
             with gr.Row(elem_classes="masks"):
-                names = list(imaging.preset_holes(64))
+                names = list(preset_holes(64))
                 presets = [gr.Button(name, size="sm", min_width=84) for name in names]
                 clear = gr.Button("clear mask", size="sm", min_width=84)
             count = gr.Slider(1, MAX_FILLS, value=3, step=1, label="Fills")
@@ -247,7 +247,7 @@ def _wire_masks(
 
     def preset(name: str) -> Any:
         def show(picture: np.ndarray | None) -> dict[str, Any]:
-            hole = None if picture is None else imaging.preset_holes(picture.shape[0])[name]
+            hole = None if picture is None else preset_holes(picture.shape[0])[name]
             return editor_value(picture, hole)
 
         return show

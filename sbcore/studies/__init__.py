@@ -6,8 +6,17 @@ docstring is the help text. ``options`` always has ``seed`` and ``quick``.
 
 from __future__ import annotations
 
-from sbcore.studies import card
+from sbcore.studies import bench, card, features, inpainting, samplers, table1, table2, toy
 
-STUDIES = {"card": card}
+STUDIES = {
+    "bench": bench,
+    "card": card,
+    "features": features,
+    "inpainting": inpainting,
+    "samplers": samplers,
+    "table1": table1,
+    "table2": table2,
+    "toy": toy,
+}
 
 __all__ = ["STUDIES"]

@@ -54,6 +54,11 @@ class Table:
         return f"{cell:.{max(0, self.digits - whole)}f}" if abs(cell) >= 1e-3 else f"{cell:.2g}"
 
 
+def _plain(cell: Cell) -> Cell:
+    """A value that JSON knows: it has no infinity."""
+    return None if isinstance(cell, float) and not math.isfinite(cell) else cell
+
+
 def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
@@ -87,7 +92,10 @@ class Report:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "README.md").write_text(self.markdown(), encoding="utf-8")
         tables = {
-            table.title: [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+            table.title: [
+                {name: _plain(cell) for name, cell in zip(table.columns, row, strict=True)}
+                for row in table.rows
+            ]
             for table in self.tables
         }
         found = json.dumps({"facts": self.facts, "tables": tables}, indent=1, default=str)

@@ -1,0 +1,164 @@
+"""The About tab: the places it names exist, the drawing is of real runs, the card the model's."""
+
+from __future__ import annotations
+
+import ast
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from demo.models import Models
+from demo.tabs import about
+from tests.conftest import REPOSITORY, save_tiny
+
+CARD = """---
+license: other
+---
+
+# tiny
+
+![pictures](sheet.png)
+
+It costs $5 and not $6.
+"""
+PLACES = sorted({place for piece in about.PIECES for place in piece.places})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = save_tiny(tmp_path / "tiny", ratio=False)
+    (folder / "README.md").write_text(CARD)
+    Image.new("RGB", (32, 32), "teal").save(folder / "sheet.png")
+    return folder
+
+
+@pytest.fixture
+def models(folder):
+    return Models(folder.parent, device="cpu")
+
+
+# ---- the method
+
+
+def functions(path):
+    """Functions of a file, those of classes with their class."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef):
+            yield node.name
+        elif isinstance(node, ast.ClassDef):
+            yield from (f"{node.name}.{n.name}" for n in node.body if hasattr(n, "name"))
+
+
+@pytest.mark.parametrize(("file", "name"), PLACES)
+def test_every_place_exists(file, name):
+    assert name in set(functions(REPOSITORY / file))
+
+
+def test_the_equations_and_algorithms_of_the_paper_are_there():
+    text = "\n".join(piece.markdown() for piece in about.PIECES)
+    for wanted in ("(3)", "(5)", "(7)", "(8)", "(9)", "Algorithm 1", "Algorithm 2", "W_s"):
+        assert wanted in text
+    for file, name in PLACES:
+        assert f"`{file}: {name}`" in text
+
+
+@pytest.mark.parametrize("piece", about.PIECES, ids=lambda piece: piece.title)
+def test_formulas_are_whole(piece):
+    assert piece.text.count("$$") % 2 == 0 and piece.text.count("{") == piece.text.count("}")
+    assert piece.text.replace("$$", "").count("$") % 2 == 0
+
+
+# ---- the drawing
+
+
+def test_the_particles_go_from_a_point_to_the_modes():
+    places, states = about.particles()
+    assert states.shape == (2 * about.STEPS + 1, about.PARTICLES) and states.dtype == np.float32
+    assert (np.diff(places) > 0).all()
+    assert places[0] == about.START and places[-1] == about.END
+    assert places[about.STEPS] == about.MIDDLE
+    assert not states[0].any()
+    modes = np.array([-5, -2.5, 2.5, 5])
+    apart = abs(states[-1][:, None] - modes).min(1)
+    assert np.quantile(apart, 0.99) < 0.5  # their width is 0.1
+    assert abs(states[about.STEPS].std() - np.sqrt(12.5 + 0.01 + 1)) < 0.25  # q_sigma
+
+
+def test_the_drawing_is_well_formed_and_inside():
+    svg = ElementTree.fromstring(about.paths_svg())
+    assert svg.get("role") == "img" and "56 particles" in svg.get("aria-label")
+    paths = [path.get("d") for path in svg]
+    assert len(paths) == 4 and paths[0].count("M") == paths[1].count("M") == about.PATHS
+    for path in paths:
+        x = [float(pair.split(",")[0]) for pair in re.findall(r"[\d.-]+,[\d.-]+", path)]
+        assert min(x) >= about.START and max(x) <= 1000
+
+
+def test_a_particle_of_the_model_is_shown_at_its_moments(bridge):
+    tiles = about.states_html(bridge)
+    assert tiles.count("<img") == tiles.count('alt="') == len(about.STATES)
+    left = [float(x) for x in re.findall(r"left:([\d.]+)%", tiles)]
+    assert left == sorted(left) and left[0] == about.START / 10 and left[-1] == about.END / 10
+    assert left[2] == about.MIDDLE / 10
+
+
+# ---- the card, the licence
+
+
+def test_the_card_is_shown_without_its_front_matter(models):
+    text, sheet = about.card(models, "tiny")
+    assert text.startswith("# tiny") and "license: other" not in text
+    assert "sheet.png" not in text and sheet.size == (32, 32)
+
+
+@pytest.mark.parametrize(
+    "reference", ["../../secret.png", "/etc/hostname", "https://a.example/b.png", "gone.png", ".."]
+)
+def test_only_a_picture_beside_the_card_is_opened(models, folder, reference):
+    Image.new("RGB", (9, 9)).save(folder.parent / "secret.png")
+    (folder / "README.md").write_text(f"# tiny\n\n![pictures]({reference})\n")
+    assert about.card(models, "tiny")[1] is None
+
+
+def test_a_model_without_a_card_says_so(models, folder):
+    (folder / "README.md").unlink()
+    assert about.card(models, "tiny") == ("This model comes without a card.", None)
+
+
+def test_a_card_that_is_no_text_or_endless_does_no_harm(models, folder):
+    (folder / "README.md").write_bytes(b"\xff\xfe" * about.MAX_CARD)
+    text, sheet = about.card(models, "tiny")
+    assert len(text) <= about.MAX_CARD and sheet is None
+
+
+def test_the_card_of_a_model_from_the_hub_is_linked(tmp_path):
+    text, sheet = about.card(Models(tmp_path, ("someone/faces",)), "faces")
+    assert "https://huggingface.co/someone/faces" in text and sheet is None
+
+
+def test_a_picture_that_is_none_is_left_out(models, folder):
+    (folder / "sheet.png").write_text("I am no picture")
+    text, sheet = about.card(models, "tiny")
+    assert text.startswith("# tiny") and sheet is None
+
+
+def test_the_licence_is_that_of_the_checkpoint(bridge, monkeypatch):
+    assert "not stated" in about.licence(bridge)
+    monkeypatch.setitem(bridge.facts, "data", {"license": "for play only"})
+    assert "for play only" in about.licence(bridge) and "Apache-2.0" in about.licence(bridge)
+
+
+def test_the_tab_is_filled(models):
+    drawing, card, sheet, licence, status = about.examples(models, models.get("tiny"), "tiny")
+    assert "<svg" in drawing and drawing.count("<img") == len(about.STATES)
+    assert card.startswith("# tiny") and sheet.size == (32, 32) and "tiny" in licence
+    assert "evaluations" in status and "tiny" in status
+
+
+def test_both_papers_can_be_cited():
+    assert about.CITATIONS.count("@inproceedings{") == 2
+    for paper in ("2106.10410", "2106.01357"):
+        assert paper in about.CITATIONS

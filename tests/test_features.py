@@ -1,0 +1,222 @@
+"""The feature network: its loss in closed form, its views, its training, its files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+import train
+from sbcore import CheckpointError
+from sbcore.features import (
+    FeatureNet,
+    contrastive_loss,
+    feature_trainer,
+    load_features,
+    random_views,
+    save_features,
+)
+from sbcore.studies.features import blur, coarse, damages, repeated, verdict
+from sbcore.training import Plan
+from tests.conftest import REPOSITORY, smooth_pictures
+
+SHIPPED = sorted((REPOSITORY / "checkpoints").glob("*/features.json"))
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def small_net(shape: tuple[int, int, int] = (3, 16, 16)) -> FeatureNet:
+    torch.manual_seed(0)
+    return FeatureNet(shape, (8, 16)).eval()
+
+
+# ----------------------------------------------------------------------------------------------
+# Loss
+
+
+def test_contrastive_loss_of_orthogonal_pairs_is_the_closed_form() -> None:
+    """Equal views, different pictures at right angles: -log of e^{1/T} over all terms."""
+    n, temperature = 5, 0.5
+    z = 3 * torch.eye(n)  # length does not count
+    expected = math.log(1 + (2 * n - 2) * math.exp(-1 / temperature))
+    loss = contrastive_loss(z, z, temperature)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_contrastive_loss_of_equal_features_is_that_of_guessing() -> None:
+    z = torch.ones(8, 3)
+    assert contrastive_loss(z, z).item() == pytest.approx(math.log(15), rel=1e-5)
+
+
+def test_contrastive_loss_prefers_the_right_pairs() -> None:
+    first, noise = torch.randn(2, 20, 16, generator=generator())
+    second = first + 0.1 * noise
+    wrong = contrastive_loss(first, second.roll(1, 0))
+    assert contrastive_loss(first, second) < wrong - 1
+
+
+# ----------------------------------------------------------------------------------------------
+# Views
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_views_are_crops_in_range_that_repeat_with_the_generator(channels: int) -> None:
+    pictures = smooth_pictures(20, 32, channels) / 255.0
+    first, again = (random_views(pictures, generator(3)) for _ in range(2))
+    assert first.shape == (20, channels, 20, 20)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, random_views(pictures, generator(4)))
+    assert first.min() >= 0 and first.max() <= 1
+
+
+def test_views_reach_the_border_and_are_mirrored_half_of_the_time() -> None:
+    """A grey ramp along x stays a ramp up to brightness: its slope tells mirrored views."""
+    ramp = (torch.arange(32.0) / 64 + 0.25).expand(400, 1, 32, 32)
+    views = random_views(ramp, generator())
+    slope = (views[..., -1] - views[..., 0]).mean((1, 2))
+    assert 0.4 < (slope < 0).float().mean() < 0.6
+    marked = torch.zeros(400, 1, 32, 32)
+    marked[..., 0] = 1
+    seen = random_views(marked, generator(1)).flatten(1).amax(1) > 0.05
+    assert seen.any() and not seen.all()
+
+
+# ----------------------------------------------------------------------------------------------
+# Network
+
+
+def test_features_do_not_depend_on_batch_or_on_the_type_of_the_pictures() -> None:
+    network, pictures = small_net(), smooth_pictures(130)
+    whole = network.features(pictures)
+    assert whole.shape == (130, 16)
+    torch.testing.assert_close(network.features(pictures[120:]), whole[120:])
+    torch.testing.assert_close(network.features(pictures / 255.0), whole)
+
+
+def test_features_refuse_pictures_of_another_shape() -> None:
+    with pytest.raises(ValueError, match=r"\(3, 16, 16\)"):
+        small_net().features(smooth_pictures(2, 32))
+
+
+def gratings(n: int) -> torch.Tensor:
+    """Waves of random direction and length, which any crop tells; uint8 (n, 3, 16, 16)."""
+    wave = 3 * torch.rand(2, n, 1, 1, 1, generator=generator())
+    axis = torch.arange(16.0)
+    waves = torch.sin(wave[0] * axis + wave[1] * axis[:, None])
+    return (127 + 120 * waves).byte().expand(-1, 3, -1, -1)
+
+
+def test_training_learns_what_views_share_and_leaves_unit_variance(tmp_path: Path) -> None:
+    pictures = gratings(64)
+    plan = Plan(images=40 * 16, batch_size=16, learning_rate=5e-4, warmup_steps=5)
+    progress = list(feature_trainer(pictures, pictures[:32], plan, tmp_path, cpu=True))
+    assert progress[-1].evaluation["score"] < math.log(31) - 0.5  # that of guessing
+    network = load_features(tmp_path)
+    variance = network.features(pictures).var(0).sum()
+    assert float(variance) == pytest.approx(1, rel=0.02)  # half precision
+
+
+def test_command_line_trains_and_resumes(tmp_path, monkeypatch, capsys) -> None:
+    for i, picture in enumerate(smooth_pictures(40)):
+        Image.fromarray(picture.permute(1, 2, 0).numpy()).save(tmp_path / f"{i:02d}.png")
+    options = ["--data", str(tmp_path), "--out", str(tmp_path / "out"), "--size", "16", "--cpu"]
+    for images in ("16", "32"):
+        command = ["train.py", "features", *options, "--images", images, "--batch-size", "8"]
+        monkeypatch.setattr(sys, "argv", [*command, "--resume"])
+        assert train.main() == 0
+    config = json.loads((tmp_path / "out" / "features.json").read_text(encoding="utf-8"))
+    assert config["training"]["images"] in (16, 32)
+    assert load_features(tmp_path / "out").shape == (3, 16, 16)
+
+
+# ----------------------------------------------------------------------------------------------
+# Files
+
+
+def test_network_comes_back_up_to_half_precision(tmp_path: Path) -> None:
+    network = small_net()
+    save_features(tmp_path, network, data={"name": "noise"})
+    pictures = smooth_pictures(10)
+    loaded = load_features(tmp_path)
+    torch.testing.assert_close(
+        loaded.features(pictures), network.features(pictures), rtol=0.01, atol=0.01
+    )
+    assert not loaded.training and not any(p.requires_grad for p in loaded.parameters())
+
+
+def test_broken_files_are_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"features\.json"):
+        load_features(tmp_path)
+    save_features(tmp_path, small_net())
+    weights = tmp_path / "features.safetensors"
+    good = load_file(weights)
+    save_file(good | {"scale": torch.tensor(math.nan)}, weights)
+    with pytest.raises(CheckpointError, match="not finite"):
+        load_features(tmp_path)
+    save_file({k: v for k, v in good.items() if k != "scale"}, weights)
+    with pytest.raises(CheckpointError, match="does not fit"):
+        load_features(tmp_path)
+    weights.write_bytes(b"nonsense")
+    with pytest.raises(CheckpointError, match="truncated"):
+        load_features(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [({"kind": "denoiser"}, "no feature net"), ({"network": {"channels": "x"}}, "cannot be built")],
+)
+def test_a_foreign_config_is_a_sentence(tmp_path: Path, change: dict, wanted: str) -> None:
+    save_features(tmp_path, small_net())
+    path = tmp_path / "features.json"
+    config = json.loads(path.read_text(encoding="utf-8")) | change
+    path.write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=wanted):
+        load_features(tmp_path)
+
+
+# ----------------------------------------------------------------------------------------------
+# Damages, and the shipped network
+
+
+def test_damages_do_what_they_are_called() -> None:
+    flat = torch.full((8, 3, 16, 16), 0.4)
+    torch.testing.assert_close(blur(flat, 1.0), flat)
+    torch.testing.assert_close(coarse(flat, 4), flat)
+    dot = torch.zeros(1, 1, 33, 33)
+    dot[..., 16, 16] = 1
+    spread = blur(dot, 2.0)[0, 0]
+    offset = torch.arange(33.0) - 16
+    assert float((spread.sum(0) * offset**2).sum()) == pytest.approx(4, rel=0.03)  # variance
+    assert len({float(x.mean()) for x in repeated(torch.rand(10, 1, 4, 4), 4)}) == 3
+    assert all(f(flat).shape == flat.shape for f in damages(0).values())
+
+
+def test_the_verdict_tells_doses_in_disorder_and_doses_unseen() -> None:
+    doses = {"training pictures": 0.1, "blur, 1": 0.09, "blur, 2": 0.3, "noise, 1": 0.2}
+    assert "grows with every dose" in verdict(doses, 0.12)
+    assert "not seen: blur, 1." in verdict(doses, 0.12)
+    assert "not grow with every dose of: noise" in verdict(doses | {"noise, 2": 0.15}, 0.12)
+    assert "sees every dose" in verdict(doses, 0.05)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
+def test_shipped_network_loads_is_small_and_its_card_is_of_these_weights(path: Path) -> None:
+    network = load_features(path.parent)
+    weights = path.with_suffix(".safetensors").read_bytes()
+    assert len(weights) < 1.5e6
+    pictures = F.interpolate(smooth_pictures(8, 16) / 255.0, network.shape[1:])
+    features = network.features(pictures[:, : network.shape[0]])
+    assert features.shape[1] <= 128 and bool(features.isfinite().all())
+    card = (path.parent / "README.md").read_text(encoding="utf-8")
+    assert hashlib.sha256(weights).hexdigest() in card
+    assert all(name in card for name in damages(0))

@@ -1,0 +1,101 @@
+"""``python evaluate.py toy``: the quick study, and its parts against closed forms."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import evaluate
+from sbcore import DISTRIBUTIONS, PaperMode, PlaneBridge
+from sbcore.studies import toy
+from sbcore.studies.report import silent
+
+
+def run(monkeypatch: pytest.MonkeyPatch, out: Path, *options: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", "toy", "--out", str(out), *options])
+    return evaluate.main()
+
+
+def test_quick_study_writes_tables_and_figures(monkeypatch, tmp_path, capsys) -> None:
+    assert run(monkeypatch, tmp_path, "--quick", "--steps", "8") == 0
+    folder = tmp_path / "toy"
+    assert (folder / "README.md").read_text(encoding="utf-8").strip() == (
+        capsys.readouterr().out.strip()
+    )
+    tables = json.loads((folder / "results.json").read_text(encoding="utf-8"))["tables"]
+    samples, algorithm, velocity = tables.values()
+    assert len(samples) == 2 * len(DISTRIBUTIONS) + 1  # learned and exact, and the GAN
+    assert all(row["floor"] > 0 and row["sliced W2"] > 0 for row in samples)
+    assert {row["evaluations"] for row in samples} == {8, 1}
+    assert {row["networks"] for row in algorithm} == {"learned", "exact"}
+    assert any(math.isnan(row["sliced W2"]) for row in algorithm if "printed" in row[DRIFT])
+    assert all(row["ratio"] < 4 for row in algorithm if "printed" not in row[DRIFT])
+    assert [(row["stage"], row["t"]) for row in velocity] == list(toy.TIMES)
+    for name in ("densities", "velocities", "shapes"):
+        assert Image.open(folder / f"{name}.png").width > 1000
+
+
+DRIFT = "drift of stage 1"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [(["--particles", "1"], "particles"), (["--paper-steps", "0"], "paper_steps")],
+)
+def test_bad_options_are_a_sentence(monkeypatch, tmp_path, capsys, options, says) -> None:
+    assert run(monkeypatch, tmp_path, *options) == 1
+    error = capsys.readouterr().err
+    assert says in error and "Traceback" not in error
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_states_have_the_variance_of_the_process(stage: int) -> None:
+    bridge, t = PlaneBridge(DISTRIBUTIONS["rings"], 0.8, 3.0), 0.4
+    found = toy.states(bridge, stage, t, 20_000, seed=0).T.cov()
+    data, unit = bridge.distribution.covariance, torch.eye(2)
+    if stage == 1:
+        wanted = t**2 * (data + 0.8**2 * unit) + 3.0 * t * (1 - t) * unit
+    else:
+        wanted = data + 0.8**2 * (1 - t) * unit
+    torch.testing.assert_close(found, wanted, atol=0.03 * float(wanted.max()), rtol=0)
+
+
+def test_density_of_the_states_is_that_of_their_histogram() -> None:
+    bridge = PlaneBridge(DISTRIBUTIONS["six-gaussians"])
+    points = toy.states(bridge, 1, 0.9, 40_000, seed=0)
+    where = torch.tensor([[4.5, 0.0], [0.0, 0.0], [3.2, 1.9]])
+    counts = (torch.cdist(where, points) < 0.4).sum(1).float()
+    density = toy._density(bridge, 1, 0.9, where)
+    torch.testing.assert_close(counts / counts[0], density / density[0], atol=0.15, rtol=0)
+
+
+def test_z_counts_standard_errors() -> None:
+    even = torch.full((6,), 1 / 6)
+    assert toy._z(even, 1000) == pytest.approx(0, abs=1e-4)
+    error = math.sqrt(1 / 6 * 5 / 6 / 1000)
+    moved = even + error * torch.tensor([2.0, -2.0, 0, 0, 0, 0])
+    assert toy._z(moved, 1000) == pytest.approx(2, rel=1e-3)
+
+
+def test_a_diverged_row_has_no_distances() -> None:
+    bridge = PlaneBridge(DISTRIBUTIONS["six-gaussians"])
+    lost, *rest = toy._algorithm_row(bridge, PaperMode(n1=10, n2=2), "exact", 50, seed=0)
+    assert float(lost.rstrip("%")) > 0 and all(math.isnan(number) for number in rest)
+    paper = PaperMode(n1=10, n2=10, drift="exact")
+    lost, *rest = toy._algorithm_row(bridge, paper, "exact", 50, seed=0)
+    assert lost == "0" and all(math.isfinite(number) for number in rest)
+
+
+def test_gan_learns_the_place_of_the_data_and_is_reproducible() -> None:
+    moons = DISTRIBUTIONS["moons"]
+    draws = [toy.train_gan(moons, 150, 0, silent)(500, 1) for _ in range(2)]
+    assert torch.equal(*draws) and draws[0].shape == (500, 2)
+    bridge = PlaneBridge(moons)
+    first = toy.train_gan(moons, 1, 0, silent)(500, 1)
+    assert bridge.distances(draws[0])["sliced_w2"] < bridge.distances(first)["sliced_w2"]
