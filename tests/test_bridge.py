@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,8 @@ from sbcore import (
 from sbcore.bridge import BATCH, LEAST_VARIANCE
 from sbcore.process import stage1_noise_level
 from sbcore.sampler import PictureNoise
-from tests.conftest import SIGMA, TAU, TINY, tiny_denoiser
+from sbcore.solvers import GRIDS
+from tests.conftest import SIGMA, TAU, TINY, save_tiny, tiny_denoiser
 
 PAPER = PaperMode(n1=3, n2=3)
 EXACT = PaperMode(n1=3, n2=3, drift="exact")
@@ -643,6 +646,7 @@ def test_unknown_choices_are_refused_by_name_with_the_alternatives(
     raises("mode", lambda: bridge.interpolate(a, a, mode=value))
     raises("mode", lambda: bridge.denoise(a, mode=value))
     raises("start", lambda: bridge.generate(1, start=value))
+    raises("grid", lambda: bridge.generate(1, grid=value))
     with pytest.raises(ValueError, match=r"method must be one of conditional, algorithm2"):
         bridge.inpaint(a, known, method=value)
     if value is not None:  # None is the default solver
@@ -680,3 +684,36 @@ def test_whole_floats_and_numpy_numbers_are_accepted(bridge: Bridge) -> None:
         bridge.inpaint(a, mask(), 2.0, steps=2), bridge.inpaint(a, mask(), 2, steps=2)
     )
     assert torch.equal(bridge.denoise(a.numpy(), 1.0, 1), bridge.denoise(a, 1.0, 1))
+
+
+@pytest.mark.parametrize("value", [0, -0.1, SIGMA, 9.0, math.nan, math.inf, "0.1", None, True])
+def test_bad_last_levels_are_refused_by_name(bridge: Bridge, calls: list[int], value: Any) -> None:
+    raises("s_end", lambda: bridge.generate(1, s_end=value))
+    assert not calls
+
+
+@pytest.mark.parametrize("start", ["closed form", "network"])
+@pytest.mark.parametrize("grid", GRIDS)
+def test_grids_are_those_of_the_literature(bridge: Bridge, grid: str, start: str) -> None:
+    steps = list(bridge.generate_steps(1, steps=8, start=start, grid=grid, s_end=0.05))
+    levels = [step.s for step in steps]
+    assert levels[-1] == 0 and all(a > b for a, b in itertools.pairwise(levels))
+    if grid != "uniform_t":  # the paper's grid ends as it ends
+        assert levels[-2] == 0.05
+    assert (SIGMA in levels) == (start == "network")
+
+
+def test_posterior_mean_is_tweedies_formula(bridge: Bridge) -> None:
+    noisy, mean = torch.rand(2, *TINY.shape), bridge._denoiser.mean
+    expected = bridge._denoiser(noisy - mean, 0.3) + mean
+    torch.testing.assert_close(bridge.posterior_mean(noisy, 0.3), expected)
+
+
+def test_bf16_stays_inside_the_networks(tmp_path: Path) -> None:
+    save_tiny(tmp_path)
+    exact, rough = (Bridge.from_pretrained(tmp_path, "cpu", bf16=bf16) for bf16 in (False, True))
+    options = {"seed": 3, "mode": "paper", "paper": PAPER}
+    for run in ({"seed": 3}, options):
+        a, b = exact.generate(2, **run), rough.generate(2, **run)
+        assert b.dtype == torch.float32 and not torch.equal(a, b)
+        torch.testing.assert_close(a, b, rtol=0, atol=0.05)
