@@ -164,10 +164,10 @@ def _spirals() -> Distribution:
 
 def _pinwheel(arms: int = 5) -> Distribution:
     """Gaussian blades, stretched outwards and bent around the middle."""
-    levels = (torch.arange(24) + 0.5) / 24
+    levels = torch.linspace(0.04, 0.96, 48)  # the tails would be beads
     outwards = 3.6 + 1.3 * torch.special.ndtri(levels)
     blade = torch.stack(
-        torch.meshgrid(outwards, torch.tensor([-0.3, -0.1, 0.1, 0.3]), indexing="ij"), dim=-1
+        torch.meshgrid(outwards, torch.tensor([-0.25, 0.0, 0.25]), indexing="ij"), dim=-1
     ).flatten(0, 1)
     radius, angle = blade.norm(dim=1), torch.atan2(blade[:, 1], blade[:, 0])
     turned = [_polar(radius, angle + 0.28 * radius + 2 * math.pi * i / arms) for i in range(arms)]

@@ -68,7 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--evaluations", nargs="+", type=int, default=EVALUATIONS, metavar="N")
     parser.add_argument("--starts", nargs="+", choices=STARTS, default=list(STARTS))
     parser.add_argument("--paper-steps", type=int, default=1000, help="N1 and N2 of paper mode")
-    parser.add_argument("--no-paper", action="store_true", help="leave out paper mode")
+    drifts = {"nargs": "*", "choices": ("ratio", "exact"), "default": ("ratio", "exact")}
+    parser.add_argument("--paper", **drifts, help="drifts of paper mode; none without a value")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> Report:
@@ -127,11 +128,10 @@ NOTE = (
 
 def paper_rows(bridge: Bridge, options: argparse.Namespace) -> Iterator[Row]:
     """Algorithm 1 with both drifts, with and without the last Tweedie step."""
-    if options.no_paper:
-        return
     n = options.paper_steps
-    drifts = {"ratio": PAPER} if bridge.has_density_ratio else {}
-    for drift, title in (drifts | {"exact": "paper mode: exact drift"}).items():
+    for drift, title in {"ratio": PAPER, "exact": "paper mode: exact drift"}.items():
+        if drift not in options.paper or (drift == "ratio" and not bridge.has_density_ratio):
+            continue
         paper = PaperMode(n1=n, n2=n, drift=drift, final_denoise=False)
         nfe = 4 * n if drift == "ratio" else 2 * n - 1
         row = Row(title, "point mass", f"paper-{drift}-{n}", {"paper": paper}, nfe + 1)

@@ -30,9 +30,8 @@ def load_sets(bridge: Bridge, training: str, held_out: str | None = None) -> Set
         ValueError: If a set is missing or unreadable.
     """
     channels, size, _ = bridge.shape
+    seen = data.load_images(training, size, channels)
     held_out = held_out or data.split_validation(training)
     if held_out is None:
         raise ValueError("there is no val beside the training pictures; give --val")
-    return Sets(
-        data.load_images(training, size, channels), data.load_images(held_out, size, channels)
-    )
+    return Sets(seen, data.load_images(held_out, size, channels))
