@@ -52,8 +52,9 @@ class Default(NamedTuple):
     steps: int
 
 
-# By `evaluate.py samplers` on the face model: no distance gets better beyond ten evaluations of the
-# SDE. Morphs take an ODE, whose path adds no noise of its own.
+# By `evaluate.py samplers` on the face model, the SDE: SWD 19.7 with 10 evaluations, 21.9 with 100,
+# Frechet distance of features 0.055 and 0.038; the best ODE: SWD 27.4. Paper mode: 43.9 and 0.107.
+# Morphs take an ODE, whose path adds no noise of its own.
 DEFAULTS = {
     "generate": Default("dpmpp_2m_sde", 10),
     "interpolate": Default("unipc", 10),
