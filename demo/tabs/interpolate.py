@@ -140,11 +140,7 @@ def build(models: Models, model: gr.Dropdown) -> InterpolateTab:
                 seed = gr.Number(0, label="Seed of the noise", precision=0)
                 steps = widgets.steps_input("interpolate")
                 solver = widgets.solver_input()
-                mode = gr.Radio(
-                    [("fast", "fast"), ("paper: Euler-Maruyama", "paper")],
-                    value="fast",
-                    label="Mode",
-                )
+                mode = widgets.edit_mode_input()
         with gr.Column(elem_classes="stage"):
             player = widgets.film_component(elem_id="interpolate-player", min_height=480)
             strip_view = widgets.strip_view("Morph")

@@ -14,10 +14,10 @@ from torch import Tensor
 from sbcore.bridge import DEFAULTS, Bridge, Default
 from sbcore.metrics import frechet_distance, nearest_neighbours, sliced_wasserstein
 from sbcore.solvers import SOLVERS
+from sbcore.studies.distances import COMPONENTS
 from sbcore.studies.report import Progress, Report, contact_sheet, silent
 from sbcore.studies.sets import load_sets
 
-COMPONENTS = 64  # principal components of the Frechet distance; few enough for 500 pictures
 BATCH = 25
 
 
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace, progress: Progress) -> Report:
     sets = load_sets(bridge, options.data, options.val)
     count = min(options.count, 16) if options.quick else options.count
     sampler = Default(options.solver, options.steps)
-    found = measure(bridge, sets.training, sets.held_out, count, progress, sampler)
+    found = measure(bridge, sets.training, sets.held_out, count, progress, sampler, options.seed)
     command = f"python evaluate.py card {options.model} --data {Path(options.data).name}"
     text = card(bridge.name, bridge.facts, found, command)
     sheet = contact_sheet(found["pictures"])
@@ -58,8 +58,9 @@ def measure(
     count: int = 500,
     progress: Progress = silent,
     sampler: Default = DEFAULTS["generate"],
+    seed: int = 0,
 ) -> dict[str, Any]:
-    """Measure pictures of seeds 0, 1, 2, ... against held-out ones.
+    """Measure drawn pictures against held-out ones.
 
     Args:
         bridge: The model.
@@ -68,6 +69,7 @@ def measure(
         count: Pictures of each set.
         progress: Told how many are drawn.
         sampler: Solver and network evaluations; the default quality if not given.
+        seed: Of the first picture; picture i has seed + i.
 
     Returns:
         ``pictures`` (the first 64, a tensor) and the figures of the card.
@@ -80,7 +82,7 @@ def measure(
     drawn = []
     for first in range(0, count, BATCH):
         n = min(BATCH, count - first)
-        drawn.append(bridge.generate(n, seed=first, **sampler._asdict()).cpu())
+        drawn.append(bridge.generate(n, seed=seed + first, **sampler._asdict()).cpu())
         progress("drawing", first + n, count)
     drawn = torch.cat(drawn)
     real, other = held_out[:count] / 255.0, training[-count:] / 255.0
@@ -99,6 +101,7 @@ def measure(
     }
     return {
         "pictures": drawn[:64],
+        "seed": seed,
         "count": count,
         "distances": distances,
         "same": sliced_wasserstein(real, real)["mean"],
@@ -134,6 +137,7 @@ def card(name: str, config: dict[str, Any], found: dict[str, Any], command: str)
     """The model card in Markdown."""
     training, data = config["training"], config.get("data", {})
     hours = training["seconds"] / 3600
+    seeds = f"seeds {found['seed']} to {found['seed'] + len(found['pictures']) - 1}"
     licence = data.get("license", "unknown")
     front = f"---\nlicense: other\nlicense_name: {licence!r}\nlibrary_name: sbcore\n---\n\n"
     facts = [
@@ -148,8 +152,8 @@ def card(name: str, config: dict[str, Any], found: dict[str, Any], command: str)
         f"{found['device']}; a picture above takes {found['steps']}.",
     ]
     parts = [
-        f"{front}# {name}\n\n![64 random pictures, seeds 0 to 63](sheet.png)\n",
-        f"Seeds 0 to 63, not selected; {found['sampler']}.\n",
+        f"{front}# {name}\n\n![64 random pictures, {seeds}](sheet.png)\n",
+        f"{seeds.capitalize()}, not selected; {found['sampler']}.\n",
         "\n".join(facts) + "\n",
         _distance_table(found),
         _loss_table(training),
