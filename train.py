@@ -1,9 +1,9 @@
 """Train a model: ``python train.py score --data PICTURES --out checkpoints/NAME``.
 
 ``score`` trains the denoiser, ``ratio`` the density-ratio network of paper mode, ``features`` the
-network whose features compare sets of pictures. Runs on a CPU, a GPU, or several (``accelerate
-launch train.py ...``). Ctrl-C stops with a usable checkpoint; ``--resume`` continues exactly where
-it stopped.
+network whose features compare sets of pictures, ``dsb`` a bridge between two sets. Runs on a CPU,
+a GPU, or, but for ``dsb``, several (``accelerate launch train.py ...``). Ctrl-C stops with a usable
+checkpoint; ``--resume`` continues exactly where it stopped.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from sbcore import checkpoints, data, features, training
+from sbcore import checkpoints, data, features, ipf, pairs, training
+from sbcore.halfbridges import METHODS, NetworkConfig
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -63,7 +64,78 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         sub.add_argument("--noise-mean", type=float, default=-1.6, help="mean of ln s")
         sub.add_argument("--noise-std", type=float, default=1.4, help="std of ln s")
         sub.add_argument("--compile", action="store_true", help="use torch.compile")
+    add_dsb_arguments(commands.add_parser("dsb", help="train a bridge between two sets"))
     return parser.parse_args(arguments)
+
+
+def add_dsb_arguments(sub: argparse.ArgumentParser) -> None:
+    """Options of ``train.py dsb``; defaults of numbers are those of `ipf.Fitting`."""
+    known = ", ".join(pairs.PLANE)
+    plan = ipf.Fitting()
+    sub.add_argument("--source", required=True, help=f"pictures as for score, or one of {known}")
+    sub.add_argument("--target", required=True, help="likewise")
+    sub.add_argument(
+        "--names", nargs=2, metavar=("SOURCE", "TARGET"), help="of the sets, for people"
+    )
+    sub.add_argument("--out", required=True, type=Path, help="checkpoint folder")
+    sub.add_argument("--method", choices=METHODS, default=plan.method)
+    sub.add_argument("--sigma", type=float, default=plan.sigma, help="std of the reference")
+    sub.add_argument("--steps", type=int, default=plan.steps, help="steps of a path")
+    sub.add_argument("--contrast", type=float, default=plan.contrast, help="middle / end step")
+    sub.add_argument("--iterations", type=int, default=plan.iterations)
+    sub.add_argument("--half-steps", type=int, default=plan.half_steps, help="of a half-bridge")
+    sub.add_argument("--first", type=float, default=plan.first, help="length of the first ones")
+    sub.add_argument("--batch-size", type=int, default=plan.batch_size)
+    sub.add_argument("--lr", dest="learning_rate", type=float, default=plan.learning_rate)
+    sub.add_argument("--cache", type=int, default=plan.cache, help="paths simulated at once")
+    sub.add_argument("--refresh", type=int, default=plan.refresh, help="steps between these")
+    sub.add_argument("--evaluate", type=int, default=plan.evaluate, help="paths that are measured")
+    sub.add_argument("--seed", type=int, default=plan.seed)
+    sub.add_argument("--max-minutes", type=float, help="stop after this time")
+    sub.add_argument("--save-minutes", type=float, default=plan.save_minutes)
+    sub.add_argument("--size", type=int, default=28, help="side of the pictures, in pixels")
+    sub.add_argument("--colour", action="store_true", help="pictures with colours")
+    sub.add_argument("--limit", type=int, help="use at most this many pictures of a set")
+    sub.add_argument("--width", type=int, default=128, help="of the network of points")
+    sub.add_argument("--patch", type=int, default=2, help="of the U-Net")
+    sub.add_argument("--channels", type=int, nargs="+", default=[64, 128], help="of the U-Net")
+    sub.add_argument("--dataset", help="names of the data sets, for the model card")
+    sub.add_argument("--license", help="terms of the weights, for the model card")
+    sub.add_argument("--precision", choices=("auto", "bf16", "fp32"), default="auto")
+    sub.add_argument("--resume", action="store_true", help="continue the run in --out")
+    sub.add_argument("--cpu", action="store_true", help="do not use a GPU")
+
+
+def make_fitter(options: argparse.Namespace) -> ipf.Fitter:
+    """Load the sets and build the trainer of a bridge between them."""
+    plan = ipf.Fitting(**{name: getattr(options, name) for name in ipf.SETTINGS})
+    loading = pairs.Loading(options.size, 3 if options.colour else 1, options.limit)
+    source, target = pairs.open_pair(options.source, options.target, loading, options.seed)
+    levels = len(options.channels)
+    network = NetworkConfig(
+        source.shape,
+        width=options.width,
+        patch=options.patch,
+        channels=tuple(options.channels),
+        blocks=(2,) * levels,
+        attention=(*(False,) * (levels - 1), True),
+    )
+    facts = {"data": {"name": options.dataset or f"{source.name}, {target.name}"}}
+    if options.license:
+        facts["data"]["license"] = options.license
+    if options.names:
+        facts["sets"] = options.names
+    return ipf.Fitter(
+        source,
+        target,
+        network,
+        plan,
+        options.out,
+        resume=options.resume,
+        cpu=options.cpu,
+        precision=options.precision,
+        facts=facts,
+    )
 
 
 def make_trainer(options: argparse.Namespace) -> training.Trainer:
@@ -158,7 +230,7 @@ def load_pictures(options: argparse.Namespace, size: int, channels: int) -> tupl
     return pictures[:-held], pictures[-held:]
 
 
-def run(trainer: training.Trainer) -> None:
+def run(trainer: training.Trainer | ipf.Fitter) -> None:
     """Train, with a progress bar; print the held-out loss by noise level as it goes."""
     main = trainer.accelerator.is_main_process
     style = "{desc} {percentage:3.0f}%|{bar:20}| {postfix}"
@@ -177,9 +249,36 @@ def run(trainer: training.Trainer) -> None:
 def describe(progress: training.Progress) -> str:
     """One evaluation as a line of text."""
     evaluation = progress.evaluation
+    if "trained" in evaluation:
+        return describe_half_bridge(evaluation)
     line = f"{progress.images:,} images: held-out {evaluation['score']:.5f}"
     by_level = evaluation.get("by_noise_level", {})
     return line + "".join(f"  s={level}: {error:.5f}" for level, error in by_level.items())
+
+
+def run_dsb(fitter: ipf.Fitter) -> None:
+    """Train a bridge; draw its history beside the weights, also when it is stopped."""
+    from sbcore.studies.dsb import history_figure  # plots take a second to import
+
+    try:
+        run(fitter)
+    finally:
+        if fitter.history:
+            name = fitter.folder.name
+            figure = history_figure({name: fitter.history})
+            figure.savefig(fitter.folder / "history.png", dpi=120)
+
+
+def describe_half_bridge(evaluation: dict[str, Any]) -> str:
+    """What a half-bridge ended with, as a line of text."""
+    line = f"iteration {evaluation['iteration']}, {evaluation['trained']} trained:"
+    for direction in ("forward", "backward"):
+        found = evaluation[direction]
+        line += (
+            f"  {direction} distance {found['distance']:.4f} (floor {found['floor']:.4f}), "
+            f"energy {found['energy']:.3f}, coupling {found['coupling']:.3f}"
+        )
+    return line
 
 
 def main() -> int:
@@ -188,9 +287,12 @@ def main() -> int:
     for name in (signal.SIGINT, signal.SIGTERM):  # also in the background, also from a scheduler
         signal.signal(name, signal.default_int_handler)
     try:
-        run(make_trainer(options))
+        if options.command == "dsb":
+            run_dsb(make_fitter(options))
+        else:
+            run(make_trainer(options))
     except KeyboardInterrupt:
-        stem = {"score": "config"}.get(options.command, options.command)
+        stem = {"score": "config", "dsb": "config"}.get(options.command, options.command)
         usable = (options.out / f"{stem}.json").exists()
         hint = f" {options.out} is usable; --resume continues." if usable else ""
         print(f"\nStopped.{hint}", file=sys.stderr)

@@ -14,7 +14,7 @@ import gradio as gr
 
 from demo import imaging, media, plane, runs, widgets
 from demo.models import Models
-from demo.tabs import denoise, evolution, generate, inpaint, interpolate, lab
+from demo.tabs import denoise, evolution, generate, inpaint, interpolate, lab, translate
 from sbcore import PlaneProgress
 
 
@@ -43,12 +43,15 @@ def build(models: Models) -> None:
         sigma, tau = gr.Number(1.0, label="sigma"), gr.Number(5.0, label="tau")
         networks, drift = gr.Textbox("exact", label="networks"), gr.Textbox("exact", label="drift")
         draws = gr.Number(1, label="n3")
+        direction = gr.Textbox("forward", label="direction")
     _endpoint(_generate(models), [count, seed, steps, solver, mode, model, start], [files, report])
     _endpoint(_evolve(models), [seed, frames, mode, model], [film, strip, report])
     _endpoint(_interpolate(models), [a, b, morphs, variance, seed, model], [files, film, report])
     _endpoint(_inpaint(models), [image, mask, fills, seed, method, model], [files, report])
     restored = [perturbed, files, report]
     _endpoint(_denoise(models), [image, noise, restorations, seed, model], restored)
+    translated = [image, direction, count, seed, model]
+    _endpoint(_translate(models), translated, [files, strip, report])
     toy = [dataset, particles, sigma, tau, evaluations, seed]
     _endpoint(_named(_toy, "toy"), [*toy, networks, mode, solver, drift, draws], [strip, report])
 
@@ -187,6 +190,28 @@ def _denoise(models: Models) -> Callable[..., Iterator[Any]]:
                     yield _waiting(2, update)
 
     return _named(denoise_, "denoise")
+
+
+def _translate(models: Models) -> Callable[..., Iterator[Any]]:
+    def translate_(image, direction="forward", count=1, seed=0, model=None):
+        """Carry ``image`` into the other set of a model ("forward": its source to its target).
+
+        Returns the outcomes as PNG files, a film strip of their paths (PNG) and a report.
+        """
+        with widgets.sentences(), widgets.downloads() as folder:
+            bridge = models.translation(model or None)
+            with widgets.about("image"):
+                picture = imaging.open_picture(image)
+            run = translate.translate(bridge, picture, direction, count, runs.seed_of(seed))
+            for journey, update, facts in run:
+                if update.final:
+                    picture = translate.strip(journey, direction, bridge)
+                    strip = media.save_png(picture, folder, "strip", facts)
+                    yield _save(journey.outcomes, folder, facts), str(strip), facts
+                else:
+                    yield _waiting(2, update)
+
+    return _named(translate_, "translate")
 
 
 def _toy(

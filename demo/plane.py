@@ -82,6 +82,11 @@ def _text(values: np.ndarray) -> str:
     return base64.b64encode(values.tobytes()).decode()
 
 
+def within(distribution: Distribution) -> str:
+    """Title of a distribution within a sentence."""
+    return distribution.title[:1].lower() + distribution.title[1:]
+
+
 # ----------------------------------------------------------------------------------------------
 # Colours
 
@@ -146,6 +151,35 @@ def film(
             **(fields or {}),
         }
     )
+
+
+def one_way(
+    states: Sequence[np.ndarray], ground: np.ndarray, start: Distribution, title: str
+) -> dict[str, Any]:
+    """One panel of `film_of_ways`: particles in the colours of where they start.
+
+    Args:
+        states: From the first to the last, each (n, 2).
+        ground: Points of the set where they should end, (n, 2).
+        start: Where they start.
+        title: Above the panel.
+    """
+    return {
+        "title": title,
+        "particles": _packed(np.stack(states)),
+        "colours": _text(colours(states[0], start)),
+        "palette": palette(start),
+        "ground": _packed(ground),
+    }
+
+
+def film_of_ways(
+    ways: dict[str, dict[str, Any]], clock: Sequence[float], count: int, play: bool = True
+) -> str:
+    """The text that `lab.js` plays for two ways side by side, by panel; their clock ends at 2."""
+    times = [round(time, 5) for time in clock]
+    facts = {"extent": EXTENT, "step": STEP, "count": count, "clock": times, "play": play}
+    return json.dumps(facts | {"ways": ways})
 
 
 def empty_film(hint: str) -> str:

@@ -11,7 +11,7 @@ import gradio as gr
 
 from demo import api, imaging, widgets
 from demo.models import Models
-from demo.tabs import about, denoise, evolution, generate, inpaint, interpolate, lab
+from demo.tabs import about, denoise, evolution, generate, inpaint, interpolate, lab, translate
 from sbcore import CheckpointError
 
 TITLE = "Schrödinger Bridge Studio"
@@ -95,6 +95,8 @@ def build(models: Models) -> gr.Blocks:
                 painted = inpaint.build(models, model)
             with gr.Tab("Denoise", id="denoise"):
                 restored = denoise.build(models, model)
+            with gr.Tab("Translate", id="translate") as translate_tab:
+                translate.build(models, translate_tab)
             with gr.Tab("2-D lab", id="lab") as lab_tab:
                 lab.build(lab_tab)
             with gr.Tab("About", id="about"):

@@ -22,7 +22,14 @@ from sbcore import DEFAULTS, SOLVERS
 
 log = logging.getLogger(__name__)
 ASSETS = Path(__file__).parent / "assets"
-PLAYER_JS = (ASSETS / "player.js").read_text(encoding="utf-8")
+
+
+def asset(*names: str) -> str:
+    """Text of files in ``assets``, one after the other."""
+    return "".join((ASSETS / name).read_text(encoding="utf-8") for name in names)
+
+
+PLAYER_JS = asset("player.js")
 # Every handler that computes shares this: one run at a time on a small machine.
 QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}
 # And every handler that only rearranges the page, this.

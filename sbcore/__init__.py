@@ -2,8 +2,11 @@
 
 from sbcore.bridge import DEFAULTS, Bridge, DivergedError
 from sbcore.checkpoints import CheckpointError
+from sbcore.halfbridges import DIRECTIONS, NetworkConfig
+from sbcore.ipf import Fitter, Fitting
 from sbcore.masks import preset_holes
-from sbcore.sampler import Evaluations, PaperMode, Step, frame_indices
+from sbcore.pairs import plane_end
+from sbcore.sampler import Evaluations, PaperMode, Step, follow, frame_indices
 from sbcore.solvers import SOLVERS
 from sbcore.toy import (
     DISTRIBUTIONS,
@@ -14,9 +17,11 @@ from sbcore.toy import (
     drawn_distribution,
 )
 from sbcore.toy import SOLVER as PLANE_SOLVER
+from sbcore.translation import TranslationBridge
 
 __all__ = [
     "DEFAULTS",
+    "DIRECTIONS",
     "DISTRIBUTIONS",
     "EXTENT",
     "PLANE_SOLVER",
@@ -26,12 +31,18 @@ __all__ = [
     "Distribution",
     "DivergedError",
     "Evaluations",
+    "Fitter",
+    "Fitting",
+    "NetworkConfig",
     "PaperMode",
     "PlaneBridge",
     "PlaneProgress",
     "Step",
+    "TranslationBridge",
     "drawn_distribution",
+    "follow",
     "frame_indices",
+    "plane_end",
     "preset_holes",
 ]
 __version__ = "0.1.0"

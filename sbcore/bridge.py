@@ -34,6 +34,7 @@ from sbcore.sampler import (
     reverse_steps,
 )
 from sbcore.solvers import GRIDS, SOLVERS, Solver, two_stage_grid
+from sbcore.translation import KIND, TranslationBridge
 
 S_MAX = 40.0  # noise level that stands for infinity; EDM's 80, halved as our data std is
 S_END = 0.03  # last noise level before 0; smaller ones cost texture (SWD at 64 pixels)
@@ -111,8 +112,8 @@ class Bridge:
         device: str | torch.device | None = None,
         revision: str | None = None,
         bf16: bool | None = None,
-    ) -> Bridge:
-        """Load a model.
+    ) -> Bridge | TranslationBridge:
+        """Load a model; one that translates between two sets is a `TranslationBridge`.
 
         Args:
             name_or_path: Checkpoint folder, or Hub repository id.
@@ -124,6 +125,8 @@ class Bridge:
             CheckpointError: If there is no usable checkpoint; one sentence says why.
         """
         folder = checkpoints.locate(name_or_path, revision)
+        if checkpoints.read_config(folder).get("kind") == KIND:
+            return TranslationBridge.from_pretrained(folder, device, bf16=bf16)
         denoiser, config = checkpoints.load_denoiser(folder)
         ratio = checkpoints.load_density_ratio(folder)
         if ratio is not None:

@@ -72,6 +72,22 @@ def load_images(
     return _to_channels(torch.from_numpy(np.stack(pictures)), channels)
 
 
+def load_labels(pictures: str | Path) -> Tensor:
+    """Class numbers (n,), int64, of an IDX file of pictures: of the labels file beside it.
+
+    Raises:
+        ValueError: If there is none, or it is unreadable.
+    """
+    pictures = Path(pictures)
+    path = pictures.with_name(pictures.name.replace("images-idx3", "labels-idx1"))
+    if path == pictures or not path.exists():
+        raise ValueError(f"no labels beside {pictures}: an IDX file of labels is needed")
+    try:
+        return torch.from_numpy(_read_idx(path, dimensions=1).astype(np.int64))
+    except ARCHIVE_ERRORS as error:
+        raise ValueError(f"cannot read {path}: {error}") from error
+
+
 def split_validation(source: str | Path) -> Path | None:
     """The validation set beside a training set (``val.zip`` beside ``train.zip``), if any."""
     source = Path(source)
@@ -143,16 +159,21 @@ def _fit_all(pictures: np.ndarray, size: int) -> list[np.ndarray]:
     return [fit_picture(Image.fromarray(p.squeeze()), size) for p in pictures]
 
 
-def _read_idx(path: Path) -> np.ndarray:
+def _read_idx(path: Path, dimensions: int = 3) -> np.ndarray:
+    """An IDX file of bytes: pictures (n, h, w, 1), or labels (n,) of one dimension."""
     raw = path.read_bytes()
     if path.suffix == ".gz":
         raw = gzip.decompress(raw)
-    if len(raw) < 16 or raw[:4] != b"\x00\x00\x08\x03":
-        raise ValueError(f"{path} is not an IDX file of pictures")
-    n, h, w = np.frombuffer(raw[4:16], ">u4").astype(int)
-    if len(raw) != 16 + n * h * w:
+    head = 4 + 4 * dimensions
+    if len(raw) < head or raw[:4] != bytes([0, 0, 8, dimensions]):
+        raise ValueError(
+            f"{path} is not an IDX file of {'pictures' if dimensions == 3 else 'labels'}"
+        )
+    shape = np.frombuffer(raw[4:head], ">u4").astype(int)
+    if len(raw) != head + shape.prod():
         raise ValueError(f"{path} is truncated")
-    return np.frombuffer(raw, np.uint8, offset=16).reshape(n, h, w, 1)
+    values = np.frombuffer(raw, np.uint8, offset=head)
+    return values.reshape(*shape, 1) if dimensions == 3 else values
 
 
 def _read_cifar_archive(path: Path) -> np.ndarray:

@@ -34,6 +34,7 @@ CONTRACT = {
         "image": ..., "mask": ..., "count": 3, "seed": 0, "method": "conditional", "model": None
     },
     "/denoise": {"image": ..., "variance": 1.0, "count": 4, "seed": 0, "model": None},
+    "/translate": {"image": ..., "direction": "forward", "count": 1, "seed": 0, "model": None},
     "/toy": {
         "dataset": "six-gaussians", "particles": 2000, "sigma": 1.0, "tau": 5.0, "steps": 20,
         "seed": 0, "networks": "exact", "mode": "fast", "solver": None, "drift": "exact", "n3": 1,

@@ -26,14 +26,25 @@ ALLOWED = {
     "losses": {"networks"},
     "sampler": {"networks", "process", "solvers"},
     "checkpoints": {"networks"},
+    "halfbridges": {"networks"},
+    "translation": {"arguments", "checkpoints", "devices", "halfbridges", "sampler"},
     "training": {"checkpoints", "data", "devices", "losses", "masks", "networks", "process"},
     "bridge": {
         *("arguments", "checkpoints", "devices", "networks", "process", "sampler", "solvers"),
+        "translation",
     },
+    "ipf": {
+        *("arguments", "bridge", "checkpoints", "devices", "halfbridges", "training"),
+        "translation",
+    },
+    "pairs": {"data", "ipf", "toy", "translation"},
     "toy": {
         *("arguments", "bridge", "losses", "networks", "process", "sampler", "solvers"),
     },
-    "__init__": {"bridge", "checkpoints", "masks", "sampler", "solvers", "toy"},
+    "__init__": {
+        *("bridge", "checkpoints", "halfbridges", "ipf", "masks", "pairs", "sampler", "solvers"),
+        *("toy", "translation"),
+    },
 }
 UPWARDS = {"gradio", "demo", "app", "train", "evaluate", "tests"}
 

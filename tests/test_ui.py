@@ -139,7 +139,8 @@ def test_the_header_leads_to_about(page):
 
 
 def test_all_that_computes_is_a_generator_in_one_queue(page):
-    names = ("guarded", "generate", "evolve", "interpolate", "inpaint", "denoise", "toy")
+    names = ("guarded", "generate", "evolve", "interpolate", "inpaint", "denoise", "translate")
+    names += ("toy",)
     computing = [block for block in page.fns.values() if getattr(block.fn, "__name__", "") in names]
     counts = Counter(block.fn.__name__ for block in computing)
     assert counts.pop("guarded") >= 5  # the tabs'

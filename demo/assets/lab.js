@@ -1,4 +1,5 @@
-// The stage of the 2-D lab: plays particles from one download and takes a drawing.
+// The stage of the 2-D lab: plays particles from one download and takes a drawing. It plays the
+// two ways of a pair as well (`film.ways`, by panel): then the clock is twice the bridge's time.
 // `element` is the component's root, whose HTML never changes; `watch` fires when Python sends
 // another film. Clock: 0 to 1 is stage 1 (bridge time t), 1 to 2 is stage 2 (1 - s / sigma, so
 // that what moves evenly in space moves evenly in time).
@@ -7,8 +8,7 @@ const find = (selector) => element.querySelector(selector);
 const canvases = {truth: find('.truth canvas'), run: find('.run-panel canvas')};
 const pad = canvases.truth;
 const calm = window.matchMedia('(prefers-reduced-motion: reduce)');
-const state = {film: null, clock: 2, playing: false, last: 0, arrows: false, waiting: false,
-               strokes: [], stroke: null, pen: null};
+const state = {film: null, clock: 2, playing: false, last: 0, arrows: false, waiting: false};
 
 // ---- The film
 
@@ -19,20 +19,37 @@ function decode(text, Type) {
 
 function load() {
   if (!props.value) return;
-  const film = JSON.parse(props.value);
-  for (const name of ['particles', 'truth', 'where', 'field', 'estimate']) {
-    if (film[name]) film[name] = decode(film[name], Int16Array);
-  }
-  for (const name of ['colours', 'truthColours']) film[name] = order(decode(film[name], Uint8Array));
-  state.film = film;
-  find('.plane').classList.toggle('drawing', film.drawing);
-  find('.truth .name').textContent = film.drawing ? 'draw here' : 'truth';
-  find('.run-panel .name').textContent = film.title;
-  find('.key .estimate').hidden = !film.estimate;
+  const film = state.film = JSON.parse(props.value);
+  if (film.ways) unpackWays(film.ways);
+  else unpackTruth(film);
   state.waiting = film.play && !calm.matches;
   pause();
   seek(state.waiting ? 0 : 2);
   start();
+}
+
+function unpack(film) {
+  for (const name of ['particles', 'truth', 'where', 'field', 'estimate', 'ground']) {
+    if (film[name]) film[name] = decode(film[name], Int16Array);
+  }
+  for (const name of ['colours', 'truthColours']) {
+    if (name in film) film[name] = order(decode(film[name], Uint8Array));
+  }
+}
+
+function unpackWays(ways) {
+  for (const [panel, name] of [['truth', '.truth .name'], ['run', '.run-panel .name']]) {
+    unpack(ways[panel]);
+    find(name).textContent = ways[panel].title;
+  }
+}
+
+function unpackTruth(film) {
+  unpack(film);
+  find('.plane').classList.toggle('drawing', film.drawing);
+  find('.truth .name').textContent = film.drawing ? 'draw here' : 'truth';
+  find('.run-panel .name').textContent = film.title;
+  find('.key .estimate').hidden = !film.estimate;
 }
 
 // Plays once the stage can be seen: a hidden tab would spend the film unseen.
@@ -138,23 +155,34 @@ function lines({context, pixel}) {
   context.lineWidth = 3 * pixel;
   context.lineCap = context.lineJoin = 'round';
   context.strokeStyle = context.fillStyle = ink('--plane-pen');
-  for (const stroke of [...state.strokes, state.stroke ?? []]) {
+  for (const stroke of [...pen.strokes, pen.stroke ?? []]) {
     if (!stroke.length) continue;
     context.beginPath();
     context.moveTo(...stroke[0]);
     for (const point of stroke) context.lineTo(...point);
     context.stroke();
   }
-  if (state.pen) {
+  if (pen.tip) {
     context.beginPath();
-    context.arc(...state.pen, 6 * pixel, 0, 7);
-    state.stroke ? context.fill() : context.stroke();
+    context.arc(...pen.tip, 6 * pixel, 0, 7);
+    pen.stroke ? context.fill() : context.stroke();
+  }
+}
+
+function drawWays(film) {
+  for (const [name, way] of Object.entries(film.ways)) {
+    const sheet = paper(name), {ground} = way;
+    if (!sheet) continue;
+    const all = [[0, Array(film.count).keys()]];
+    dots(sheet, all, null, (k) => [film.step * ground[2 * k], film.step * ground[2 * k + 1]], 2.4);
+    dots(sheet, way.colours, way.palette, particlesAt({...film, ...way}, state.clock), 2.4);
   }
 }
 
 function draw() {
   const film = state.film;
   if (!film) return;
+  if (film.ways) return drawWays(film);
   const left = paper('truth'), right = paper('run');
   if (left) {
     if (!film.drawing) dots(left, film.truthColours, film.palette, truthAt(film, state.clock), 2.4);
@@ -174,6 +202,7 @@ function draw() {
 
 function caption() {
   const film = state.film, clock = state.clock;
+  if (film.ways) return `t = ${(clock / 2).toFixed(2)}`;
   if (!film.clock.length) return film.hint;
   if (clock === end() && clock < 2) return 'the run left every bound and ends here';
   if (clock === 0) return 'stage 1, t = 0.00: every particle starts at the same point';
@@ -219,7 +248,7 @@ function tick(now) {
   state.last = now;
   // A tab in the background gets no frames: no leap when it returns.
   const later = clock + Math.min(Math.max(now - last, 0), 250) / 1000 * 2 * speed / SECONDS;
-  seek(clock < 1 && later > 1 ? 1 : later);
+  seek(clock < 1 && later > 1 && !state.film.ways ? 1 : later);
   if (state.clock >= end()) pause();
   else requestAnimationFrame(tick);
 }
@@ -233,78 +262,36 @@ function jump(direction) {
   if (next !== undefined) seek(next);
 }
 
-// ---- The pen, by mouse, finger or keys
+// ---- The pen
 
-function point(event) {
+function clamp(value) {
+  const extent = state.film.extent;
+  return Math.max(-extent, Math.min(extent, value));
+}
+
+function place(event) {
   const box = pad.getBoundingClientRect(), extent = state.film.extent;
-  const clamp = (value) => Math.max(-extent, Math.min(extent, value));
   const x = ((event.clientX - box.left) / box.width) * 2 - 1;
   const y = 1 - ((event.clientY - box.top) / box.height) * 2;
   return [x, y].map((value) => Number(clamp(value * extent).toFixed(3)));
 }
 
-function extend(to) {
-  const from = state.stroke.at(-1);
-  if (Math.hypot(to[0] - from[0], to[1] - from[1]) > 0.06) state.stroke.push(to);
-  draw();
-}
-
-function lift() {
-  if (!state.stroke) return;
-  state.strokes.push(state.stroke);
-  state.stroke = null;
-  send();
-}
-
-function send() {
-  draw();
-  trigger('input', {strokes: state.strokes});
-}
-
-pad.addEventListener('pointerdown', (event) => {
-  if (!state.film?.drawing || event.button !== 0) return;
-  pad.setPointerCapture(event.pointerId);
-  state.pen = null;
-  state.stroke = [point(event)];
-  draw();
+const pen = makePen(pad, {
+  place, clamp, draw, least: 0.06, middle: [0, 0],
+  step: () => [state.film.extent / 40, -state.film.extent / 40],
+  begin: () => Boolean(state.film?.drawing),
+  send: () => trigger('input', {strokes: pen.strokes}),
 });
-pad.addEventListener('pointermove', (event) => {
-  if (!state.stroke || !event.buttons) return;
-  for (const each of event.getCoalescedEvents?.() ?? [event]) extend(point(each));
-  extend(point(event));
-});
-for (const ending of ['pointerup', 'pointercancel']) pad.addEventListener(ending, lift);
-
-const MOVES = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]};
-
-function drawByKey(event) {
-  const extent = state.film.extent, move = MOVES[event.key];
-  state.pen ??= [0, 0];
-  if (move) {
-    state.pen = state.pen.map((value, axis) =>
-      Math.max(-extent, Math.min(extent, value + move[axis] * extent / 40)));
-    if (state.stroke) state.stroke.push(state.pen);
-    draw();
-  } else if (event.key === ' ' && !event.repeat) {
-    if (state.stroke) lift();
-    else { state.stroke = [state.pen]; draw(); }
-  } else if (event.key === 'Backspace') undo();
-  else return;
-  event.preventDefault();
-}
-
-function undo() { state.stroke = null; state.strokes.pop(); send(); }
 
 element.addEventListener('keydown', (event) => {
   if (event.target.tagName !== 'CANVAS' || !state.film) return;
-  if (event.target === pad && state.film.drawing) return drawByKey(event);
+  if (event.target === pad && state.film.drawing) return pen.key(event);
   if (event.key === ' ') state.playing ? pause() : play();
   else if (event.key === 'ArrowLeft') jump(-1);
   else if (event.key === 'ArrowRight') jump(1);
   else return;
   event.preventDefault();
 });
-pad.addEventListener('blur', () => { state.pen = null; lift(); draw(); });
 
 // ---- Buttons
 
@@ -312,8 +299,8 @@ const ACTIONS = {
   play: () => (state.playing ? pause() : play()),
   back: () => jump(-1),
   forward: () => jump(1),
-  undo,
-  clear: () => { state.strokes = []; state.stroke = null; send(); },
+  undo: pen.undo,
+  clear: pen.clear,
   arrows: (button) => {
     state.arrows = !state.arrows;
     button.setAttribute('aria-pressed', String(state.arrows));

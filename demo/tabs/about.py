@@ -45,6 +45,7 @@ class Piece(NamedTuple):
 
 
 PROCESS, SAMPLER = "sbcore/process.py", "sbcore/sampler.py"
+HALFBRIDGES = "sbcore/halfbridges.py"
 STAGE1 = (
     Piece(
         "Stage 1: from a point to the smoothed data · eq. (3)",
@@ -128,7 +129,36 @@ FASTER = (
         ((PROCESS, "exact_stage1_drift"),),
     ),
 )
-PIECES = (*STAGE1, *STAGE2, *PRINTED, *FASTER)
+BETWEEN_SETS = (
+    Piece(
+        "Between any two sets: half-bridges in turn (DSB) · eqs. (26), (27)",
+        r"Paths of one direction, $X_{k+1} = F_k(X_k) + \sqrt{2\gamma_{k+1}}\;\xi$, train the mean "
+        r"of the other:"
+        "\n\n"
+        r"$$\min_B\ \mathbb{E}\,\big\lVert B_{k+1}(X_{k+1}) - "
+        r"(X_{k+1} + F_k(X_k) - F_k(X_{k+1})) \big\rVert^2$$",
+        ((HALFBRIDGES, "matching_targets"), (HALFBRIDGES, "matching_loss")),
+    ),
+    Piece(
+        "The same by bridge matching (DSBM)",
+        r"Only the ends of the paths are kept and joined by Brownian bridges; $D$ predicts the end."
+        "\n\n"
+        r"$$\min_D\ \mathbb{E}\,\frac{\lVert D(X_r, r) - X_{\mathrm{end}} \rVert^2}{r}$$",
+        ((HALFBRIDGES, "bridge_loss"),),
+    ),
+)
+SECOND_ORDER = (
+    Piece(
+        "Its steps, to second order with one evaluation each",
+        r"With $p = h / r$ and $J$ the Jacobian of $D$, the noise of a step has covariance "
+        r"$\sigma^2 h\,(1 - p + pJ)$. On a bridge $D$ is a martingale, so its change is $J$ noise:"
+        "\n\n"
+        r"$$y = x + p\,(D - x) + \sigma\sqrt{h}\,(1 - \tfrac p2)\,\xi,\qquad "
+        r"x' = y + \tfrac{p}{2 - p}\,\big(D(y, r - h) - D\big)$$",
+        ((HALFBRIDGES, "walk"),),
+    ),
+)
+PIECES = (*STAGE1, *STAGE2, *PRINTED, *FASTER, *BETWEEN_SETS, *SECOND_ORDER)
 
 PRIVACY = """\
 Run on your own computer, nothing leaves it: the page talks to the program that you started and to
@@ -334,7 +364,7 @@ def build() -> AboutTab:
     with gr.Column(elem_classes="about"):
         figure = gr.HTML(min_height=348, elem_id="about-drawing")
         status = widgets.status_component()
-        for left, right in ((STAGE1, STAGE2), (PRINTED, FASTER)):
+        for left, right in ((STAGE1, STAGE2), (PRINTED, FASTER), (BETWEEN_SETS, SECOND_ORDER)):
             with gr.Row(elem_classes="pieces"):
                 for pieces in (left, right):
                     _pieces(pieces)

@@ -23,8 +23,8 @@ from sbcore import (
     drawn_distribution,
 )
 
-LAB_JS = (widgets.ASSETS / "lab.js").read_text(encoding="utf-8")
-STAGE_HTML = (widgets.ASSETS / "lab.html").read_text(encoding="utf-8")
+LAB_JS = widgets.asset("pen.js", "lab.js")
+STAGE_HTML = widgets.asset("lab.html")
 DRAWN = "drawn"
 FRAMES = 41  # states of a film, of a long run
 PARTICLES, MAX_PARTICLES, PREVIEW_PARTICLES = 2000, 5000, 1000
@@ -229,8 +229,8 @@ def known(trained: Trained | None, key: str, networks: str) -> tuple[PlaneBridge
         return None, "Not trained yet, so shown in closed form: press Train."
     if trained.key != key:
         old = trained.bridge
-        name = old.distribution.title
-        shape = "a drawing" if old.distribution.name == DRAWN else name[:1].lower() + name[1:]
+        drawn = old.distribution.name == DRAWN
+        shape = "a drawing" if drawn else plane.within(old.distribution)
         return None, (
             f"The networks were trained on {shape}, sigma {old.sigma:g}, tau {old.tau:g}: "
             "train again; shown in closed form until then."

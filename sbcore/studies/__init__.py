@@ -6,11 +6,12 @@ docstring is the help text. ``options`` always has ``seed`` and ``quick``.
 
 from __future__ import annotations
 
-from sbcore.studies import bench, card, features, inpainting, samplers, table1, table2, toy
+from sbcore.studies import bench, card, dsb, features, inpainting, samplers, table1, table2, toy
 
 STUDIES = {
     "bench": bench,
     "card": card,
+    "dsb": dsb,
     "features": features,
     "inpainting": inpainting,
     "samplers": samplers,

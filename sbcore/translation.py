@@ -1,0 +1,218 @@
+"""The facade of a trained pair of drifts: `TranslationBridge` carries one set into another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sbcore import arguments, checkpoints
+from sbcore.devices import best_device, device_name
+from sbcore.halfbridges import DIRECTIONS, METHODS, EndPoint, NetworkConfig, Pair, schedule, walk
+from sbcore.sampler import Evaluations, PictureNoise, Step
+
+KIND = "dsb"
+GAUSSIAN = "gaussian"  # the set of standard normal noise
+BATCH = 64  # pictures of one network call; bounds memory
+OnStep = Callable[[Step], Any]
+
+
+class TranslationBridge:
+    """A trained Schrödinger bridge between two sets, of pictures or of points.
+
+    Pictures are float32 in [0, 1], points in their own units.
+
+    Args:
+        pair: The networks of both directions.
+        config: Entries of ``config.json``.
+        device: Where to compute; None: CUDA, else MPS, else the CPU.
+        bf16: bf16 inside the networks; None: where CUDA has it.
+    """
+
+    def __init__(
+        self,
+        pair: Pair,
+        config: dict[str, Any],
+        device: str | torch.device | None = None,
+        bf16: bool | None = None,
+    ) -> None:
+        self.device = torch.device(device) if device is not None else best_device()
+        self.facts, self.name = config, config.get("name", "")
+        self.sets: tuple[str, str] = tuple(config["sets"])
+        self.method, self.sigma = config["method"], float(config["sigma"])
+        self.steps, self.contrast = int(config["steps"]), float(config["contrast"])
+        self.pictures = len(pair.config.shape) == 3
+        self._unit = 0.5 if self.pictures else 1.0  # [-1, 1] inside, [0, 1] outside
+        self._pair = pair.eval().requires_grad_(False).to(self.device)
+        if self.pictures:
+            self._pair.to(memory_format=torch.channels_last)
+        if bf16 is None:
+            bf16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
+        for direction in DIRECTIONS:
+            self._pair[direction].bf16 = bf16
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path,
+        device: str | torch.device | None = None,
+        revision: str | None = None,
+        bf16: bool | None = None,
+    ) -> TranslationBridge:
+        """Load a model; arguments as of `Bridge.from_pretrained`.
+
+        Raises:
+            CheckpointError: If there is no usable checkpoint; one sentence says why.
+        """
+        folder = checkpoints.locate(name_or_path, revision)
+        pair, config = load_translation(folder)
+        return cls(pair, {"name": folder.name} | config, device, bf16)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape (c, h, w) of one picture, or (d,) of one point."""
+        return self._pair.config.shape
+
+    @property
+    def device_name(self) -> str:
+        """Name of the device for people."""
+        return device_name(self.device)
+
+    def translate(
+        self,
+        images: Tensor,
+        direction: str = "forward",
+        n: int = 1,
+        seed: int = 0,
+        *,
+        steps: int | None = None,
+        on_step: OnStep | None = None,
+    ) -> Tensor:
+        """Carry pictures into the other set, (k * n, ...); arguments as of `translate_steps`."""
+        step = None
+        for step in self.translate_steps(images, direction, n, seed, steps=steps):
+            if on_step is not None:
+                on_step(step)
+        return step.x.clamp(0, 1) if self.pictures else step.x
+
+    def translate_steps(
+        self,
+        images: Tensor,
+        direction: str = "forward",
+        n: int = 1,
+        seed: int = 0,
+        *,
+        steps: int | None = None,
+    ) -> Iterator[Step]:
+        """Carry pictures into the other set; outcome j of picture i takes seed + i * n + j.
+
+        Args:
+            images: k pictures (k, c, h, w) in [0, 1], or points (k, d).
+            direction: "forward" (source to target) or "backward".
+            n: Outcomes of each picture, beside each other in the result.
+            seed: Of the first outcome.
+            steps: Network evaluations; None: as in training.
+
+        Yields:
+            A `Step` after each update: ``t`` runs from 0 to 1, ``s`` is the noise of the
+            reference still to come, ``denoised`` the predicted end.
+
+        Raises:
+            ValueError: If an argument is out of range.
+        """
+        arguments.one_of("direction", direction, DIRECTIONS)
+        n = arguments.count("n", n, 1)
+        steps = arguments.count("steps", steps, self.steps)
+        images = self._checked(images, direction)
+        seeds = arguments.seeds_from(n * len(images), seed)
+        noise = PictureNoise(seeds, self.shape, self.device)
+        start = (images / self._unit - self._shift).repeat_interleave(n, 0)
+        return self._run(start, direction, schedule(steps, self.contrast), noise)
+
+    @torch.no_grad()
+    def _run(
+        self, x: Tensor, direction: str, parts: list[float], noise: PictureNoise
+    ) -> Iterator[Step]:
+        end = _Batched(self._pair[direction])
+        run = walk(end, x, parts, self.sigma, noise.draw)
+        for index, moment in enumerate(run, start=1):
+            yield Step(
+                1,
+                index,
+                len(parts),
+                1 - moment.r,
+                self._unit * self.sigma * math.sqrt(moment.r),
+                self._unit * (moment.x + self._shift),
+                self._unit * (moment.end + self._shift),
+                Evaluations(min(index + 1, len(parts))),
+            )
+
+    @property
+    def _shift(self) -> float:
+        return 1.0 if self.pictures else 0.0
+
+    def _checked(self, images: Tensor, direction: str) -> Tensor:
+        """Check what is to be translated; noise of a Gaussian set may leave [0, 1]."""
+        images = arguments.tensor("images", images, dtype=torch.float32, device=self.device)
+        if images.shape[1:] != self.shape or len(images) < 1:
+            raise ValueError(
+                f"images must have shape (k, {', '.join(map(str, self.shape))}), "
+                f"got {tuple(images.shape)}"
+            )
+        if not bool(images.isfinite().all()):
+            raise ValueError("images must be finite numbers")
+        noise = self.sets[DIRECTIONS.index(direction)] == GAUSSIAN
+        if self.pictures and not noise and not bool(((images >= 0) & (images <= 1)).all()):
+            raise ValueError("images must have values in [0, 1]")
+        return images
+
+
+class _Batched:
+    """A network that is called on few pictures at a time."""
+
+    def __init__(self, end: EndPoint) -> None:
+        self.end = end
+
+    def __call__(self, x: Tensor, r: float) -> Tensor:
+        size = BATCH if x.dim() == 4 else len(x)
+        return torch.cat([self.end(part, r) for part in x.split(size)])
+
+
+def save_translation(folder: Path, pair: Pair, config: dict[str, Any]) -> None:
+    """Write ``model.safetensors`` (both networks, half precision) and ``config.json``."""
+    entries = {"kind": KIND, "network": asdict(pair.config), **config}
+    checkpoints.save_network(folder, "model.safetensors", "config", pair, entries)
+
+
+def load_translation(folder: Path) -> tuple[Pair, dict[str, Any]]:
+    """Load both networks of a folder, on the CPU, float32, and the config.
+
+    Raises:
+        CheckpointError: If the folder holds no usable pair.
+    """
+    config = checkpoints.read_config(folder)
+    if config.get("kind") != KIND:
+        raise checkpoints.CheckpointError(
+            f"{folder} holds a {config.get('kind')}, not a bridge between two sets."
+        )
+    sets, sigma = config.get("sets"), config.get("sigma")
+    try:
+        if config.get("method") not in METHODS:
+            raise ValueError(f"method must be one of {', '.join(METHODS)}")
+        if not (
+            isinstance(sets, list) and len(sets) == 2 and all(isinstance(s, str) for s in sets)
+        ):
+            raise ValueError("sets must be two names")
+        if not (arguments.is_number(sigma) and sigma > 0):
+            raise ValueError("sigma must be a finite number > 0")
+        schedule(config.get("steps"), config.get("contrast"))
+    except (TypeError, ValueError) as error:
+        raise checkpoints.CheckpointError(f"{folder / 'config.json'}: {error}.") from error
+    pair = checkpoints.build_network(lambda: Pair(NetworkConfig(**config["network"])), folder)
+    checkpoints.load_weights(pair, folder / "model.safetensors")
+    return pair.eval(), config

@@ -1,0 +1,91 @@
+"""The study of bridges between two sets: its truths, and a quick run of each part."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sbcore.studies import dsb
+from sbcore.studies.report import Report, silent
+
+
+def options(tmp_path: Path, *arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    dsb.add_arguments(parser)
+    found = parser.parse_args(arguments)
+    found.seed, found.quick, found.out = 0, True, tmp_path
+    return found
+
+
+def run(tmp_path: Path, *arguments: str) -> Report:
+    return dsb.run(options(tmp_path, *arguments), silent)
+
+
+def cells(report: Report, title: str) -> list[dict[str, Any]]:
+    [table] = [table for table in report.tables if table.title == title]
+    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+
+
+def test_w2_is_that_of_the_best_assignment() -> None:
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(2, 6, 2, generator=generator)
+    best = min(float((a - b[list(p)]).square().sum(1).mean()) for p in permutations(range(6)))
+    assert dsb.exact_w2(a, b) == pytest.approx(math.sqrt(best), rel=1e-5)
+    assert dsb.exact_w2(a, a) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("dim", dsb.DIMENSIONS)
+def test_errors_of_the_true_bridge_are_those_of_its_sample(dim: int) -> None:
+    truth = dsb.gaussian_pair(dim, 1.0, seed=3)
+    assert max(dsb._gaussian_floor(truth, 40_000, 0)) < 0.06
+    start, end = (each.draw(4000, torch.Generator().manual_seed(0)) for each in truth.ends())
+    mean, variance, coupling = dsb.gaussian_errors(truth, start, end)
+    assert max(mean, variance) < 0.1
+    assert coupling > 0.3  # both ends from one stream of noise: a coupling, but another
+
+
+def test_generation_starts_from_a_gaussian_of_the_right_width() -> None:
+    data, noise = dsb.generation_sets("8-gaussians", 2.0, 0)
+    drawn = noise.draw(20_000, torch.Generator().manual_seed(0))
+    points = data.draw(20_000, torch.Generator().manual_seed(0))
+    assert torch.allclose(drawn.var(0), points.var(0) + 4, rtol=0.05)
+
+
+def test_gaussians_quickly(tmp_path: Path) -> None:
+    report = run(tmp_path, "--parts", "gaussians", "--methods", "dsbm")
+    rows = cells(report, "Gaussian to Gaussian: relative errors")
+    assert [row["method"] for row in rows] == ["DSBM-IMF", "DSBM-IMF", "floor"] * 2
+    assert all(math.isfinite(row["coupling covariance"]) for row in rows)
+    report.write(tmp_path / "dsb")
+    assert (tmp_path / "dsb" / "gaussians.png").stat().st_size > 5000
+    assert json.loads((tmp_path / "dsb" / "results.json").read_text())["facts"]["seed"] == 0
+
+
+def test_plane_quickly_and_deterministically(tmp_path: Path) -> None:
+    first, second = (
+        run(tmp_path, "--parts", "plane", "--methods", "dsb", "--points", "50") for _ in range(2)
+    )
+    rows = cells(first, "Exact W2 in the plane")
+    assert rows == cells(second, "Exact W2 in the plane")
+    assert [row["method"] for row in rows] == ["DSB", "DSB, published", "floor"]
+    assert rows[1]["8-gaussians to half-moons"] == 0.987
+    assert set(first.figures) == {"plane", "iterations"}
+
+
+def test_generation_quickly(tmp_path: Path) -> None:
+    report = run(tmp_path, "--parts", "generation", "--points", "50")
+    rows = cells(report, "Generation from a Gaussian: exact W2")
+    assert [row["steps"] for row in rows] == [20, 30]
+    assert all(row["IPF 1"] > 0 for row in rows)
+
+
+def test_too_few_points(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="points must be a whole number of at least 10"):
+        run(tmp_path, "--points", "3")
