@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from sbcore.metrics import symmetric_root
 from sbcore.networks import PointMLP, UNet
 
 DIRECTIONS = ("forward", "backward")
@@ -295,7 +296,8 @@ def matching_targets(
     A path ``X_{k+1} = F_k(X_k) + sigma sqrt(h) noise`` of one direction trains the other: from
     X_{k+1} its mean is to move by ``F_k(X_k) - F_k(X_{k+1})``. That is right to first order in h:
     between Gaussians, 20 steps end a tenth of the way short. Moving by ``X_k - X_{k+1}`` instead
-    fits the mean of the reversed chain itself, at half the evaluations.
+    fits the mean of the reversed path itself, at half the evaluations, and the path may then take
+    the steps of `walk`.
 
     Args:
         end: Network of the direction that is simulated; None: the reference, F_k(x) = x.
@@ -378,16 +380,10 @@ def gaussian_coupling(first: Tensor, second: Tensor, sigma: float) -> Tensor:
         second: Covariance T of the target.
         sigma: Standard deviation of the reference.
     """
-    root = _root(first.double())
+    root = symmetric_root(first.double())
     inner = root @ second.double() @ root + sigma**4 / 4 * torch.eye(len(first))
-    coupling = root @ _root(inner) @ torch.linalg.inv(root)
+    coupling = root @ symmetric_root(inner) @ torch.linalg.inv(root)
     return (coupling - sigma**2 / 2 * torch.eye(len(first))).to(first.dtype)
-
-
-def _root(matrix: Tensor) -> Tensor:
-    """Symmetric square root."""
-    values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
-    return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
 
 
 def sliced_distance(a: Tensor, b: Tensor, directions: int = 128, seed: int = 0) -> float:

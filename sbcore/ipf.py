@@ -79,15 +79,12 @@ def end_of_points(name: str, points: Tensor) -> Ends:
         raise ValueError(f"{name} holds one point only, many times over")
 
     def draw(n: int, generator: torch.Generator) -> Tensor:
-        rounds = -(-n // len(points))
-        order = [_shuffled(len(points), generator) for _ in range(rounds)]
-        return points.to(generator.device)[torch.cat(order)[:n]]
+        device, size = generator.device, len(points)
+        rounds = range(-(-n // size))
+        order = [torch.randperm(size, generator=generator, device=device) for _ in rounds]
+        return points.to(device)[torch.cat(order)[:n]]
 
     return Ends(name, draw)
-
-
-def _shuffled(n: int, generator: torch.Generator) -> Tensor:
-    return torch.randperm(n, generator=generator, device=generator.device)
 
 
 def end_of_pictures(name: str, pictures: Tensor) -> Ends:

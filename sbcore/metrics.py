@@ -124,14 +124,15 @@ def frechet_distance(a: Tensor, b: Tensor, basis: Tensor | None = None) -> float
         values = values.double()
         moments.append((values.mean(0), values.T.cov()))
     (mean_a, cov_a), (mean_b, cov_b) = moments
-    root = _root(cov_a)
+    root = symmetric_root(cov_a)
     cross = torch.linalg.eigvalsh(root @ cov_b @ root).clamp(min=0).sqrt().sum()
     shift = (mean_a - mean_b).square().sum()
     return float(shift + cov_a.trace() + cov_b.trace() - 2 * cross)
 
 
-def _root(matrix: Tensor) -> Tensor:
-    values, vectors = torch.linalg.eigh(matrix)
+def symmetric_root(matrix: Tensor) -> Tensor:
+    """Square root of a symmetric positive semidefinite matrix (d, d)."""
+    values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
     return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
 
 

@@ -26,7 +26,7 @@ ALLOWED = {
     "losses": {"networks"},
     "sampler": {"networks", "process", "solvers"},
     "checkpoints": {"networks"},
-    "halfbridges": {"networks"},
+    "halfbridges": {"metrics", "networks"},
     "translation": {"arguments", "checkpoints", "devices", "halfbridges", "sampler"},
     "training": {"checkpoints", "data", "devices", "losses", "masks", "networks", "process"},
     "bridge": {

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", help="IDX pictures that it starts from, labels beside them")
     parser.add_argument("--target", help="those that it ends in; without both: no such table")
     parser.add_argument("--count", type=int, default=HELD_OUT, help="held-out pictures translated")
-    parser.add_argument("--epochs", type=int, default=12, help="of the classifiers")
+    parser.add_argument("--epochs", type=int, default=20, help="of the classifiers")
     parser.add_argument("--write", action="store_true", help="write the card and sheet.png there")
 
 
@@ -68,7 +68,7 @@ class Judged:
 def pictures_part(report: Report, options: argparse.Namespace, progress: Progress) -> None:
     """Add the table of translated pictures, by iteration, and a sheet; write the card."""
     count = whole("count", options.count, HELD_OUT, least=10)
-    count, epochs = (20, 1) if options.quick else (count, whole("epochs", options.epochs, 12))
+    count, epochs = (20, 1) if options.quick else (count, whole("epochs", options.epochs, 20))
     bridge = TranslationBridge.from_pretrained(options.model)
     sets = [
         open_set(name, path, bridge.shape, count, epochs, options.seed, progress)
@@ -174,8 +174,8 @@ def card(bridge: TranslationBridge, table: Table) -> str:
         f"{training['seconds'] / 3600:.1f} hours on {training['device']}.\n",
         table.markdown(),
         "The table and the pictures are made by\n",
-        f"    python evaluate.py dsb --parts pictures --model {bridge.name} --source ... "
-        "--target ... --write\n",
+        f"    python evaluate.py dsb --parts pictures --model checkpoints/{bridge.name} "
+        "--source IDX --target IDX --write\n",
         "Rows of earlier iterations need the training folder. A translation keeps what the "
         "cheapest path in pixels keeps: slant, weight, outline; it does not map a digit to a "
         "certain letter.\n",
