@@ -12,6 +12,8 @@ from PIL import Image
 
 from demo.models import Models
 from demo.tabs import about
+from sbcore.halfbridges import NetworkConfig, Pair
+from sbcore.translation import save_translation
 from tests.conftest import REPOSITORY, save_tiny
 
 CARD = """---
@@ -146,9 +148,22 @@ def test_a_picture_that_is_none_is_left_out(models, folder):
 
 
 def test_the_licence_is_that_of_the_checkpoint(bridge, monkeypatch):
-    assert "not stated" in about.licence(bridge)
+    assert "not stated" in about.licences(bridge)
     monkeypatch.setitem(bridge.facts, "data", {"license": "for play only"})
-    assert "for play only" in about.licence(bridge) and "Apache-2.0" in about.licence(bridge)
+    assert "for play only" in about.licences(bridge) and "Apache-2.0" in about.licences(bridge)
+
+
+def test_models_that_translate_have_licences_too_and_broken_ones_are_left_out(models, folder):
+    there = folder.parent
+    pair = Pair(NetworkConfig((1, 16, 16), patch=2, channels=(8, 8), blocks=(1, 1)))
+    config = {"sets": ["a", "b"], "method": "dsbm", "sigma": 1.0, "steps": 4, "contrast": 1.0}
+    facts = {"name": "pair", "data": {"license": "for research"}}
+    save_translation(there / "pair", pair, config | facts)
+    (there / "torn").mkdir()
+    (there / "torn" / "config.json").write_text('{"kind": "dsb"}')
+    models = Models(there, device="cpu")
+    *_, licence, _ = about.examples(models, models.get("tiny"), "tiny")
+    assert "**Weights of pair**: for research." in licence and "torn" not in licence
 
 
 def test_the_tab_is_filled(models):
@@ -158,7 +173,7 @@ def test_the_tab_is_filled(models):
     assert "evaluations" in status and "tiny" in status
 
 
-def test_both_papers_can_be_cited():
-    assert about.CITATIONS.count("@inproceedings{") == 2
-    for paper in ("2106.10410", "2106.01357"):
+def test_every_paper_can_be_cited():
+    assert about.CITATIONS.count("@inproceedings{") == 3
+    for paper in ("2106.10410", "2106.01357", "2303.16852"):
         assert paper in about.CITATIONS

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +17,14 @@ from PIL import Image
 from demo import imaging, media, runs, widgets
 from demo.models import Models
 from demo.tabs.evolution import EXAMPLE_SEED, caption
-from sbcore import DISTRIBUTIONS, Bridge, PaperMode, PlaneBridge
+from sbcore import (
+    DISTRIBUTIONS,
+    Bridge,
+    CheckpointError,
+    PaperMode,
+    PlaneBridge,
+    TranslationBridge,
+)
 
 # Of the drawing: particles behind the densities, paths drawn, steps of each stage.
 PARTICLES, PATHS, STEPS = 2000, 56, 120
@@ -183,9 +192,17 @@ CITATIONS = r"""
   booktitle = {Advances in Neural Information Processing Systems},
   year      = {2021}
 }
+
+@inproceedings{shi2023diffusion,
+  title     = {Diffusion Schr{\"o}dinger Bridge Matching},
+  author    = {Shi, Yuyang and De Bortoli, Valentin and Campbell, Andrew and Doucet, Arnaud},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year      = {2023}
+}
 ```
 [arXiv 2106.10410](https://arxiv.org/abs/2106.10410) ·
-[arXiv 2106.01357](https://arxiv.org/abs/2106.01357)"""
+[arXiv 2106.01357](https://arxiv.org/abs/2106.01357) ·
+[arXiv 2303.16852](https://arxiv.org/abs/2303.16852)"""
 
 
 # ----------------------------------------------------------------------------------------------
@@ -312,14 +329,23 @@ def card(models: Models, name: str | None) -> tuple[str, Image.Image | None]:
     return text.replace(found[0], "", 1).strip(), sheet
 
 
-def licence(bridge: Bridge) -> str:
+def licences(bridge: Bridge, *others: TranslationBridge) -> str:
     """Licences of code and weights."""
-    weights = bridge.facts.get("data", {}).get("license") or "not stated in its checkpoint"
-    return (
-        "- **Code**: Apache-2.0 (the file `LICENSE`).\n"
-        f"- **Weights of {bridge.name}**: {weights}.\n"
-        "- **Pictures** that you draw are bound by the licence of the weights."
-    )
+    weights = [
+        f"- **Weights of {model.name}**: "
+        f"{model.facts.get('data', {}).get('license') or 'not stated in its checkpoint'}."
+        for model in (bridge, *others)
+    ]
+    code = "- **Code**: Apache-2.0 (the file `LICENSE`)."
+    pictures = "- **Pictures** that you draw are bound by the licence of the weights."
+    return "\n".join([code, *weights, pictures])
+
+
+def _translations(models: Models) -> Iterator[TranslationBridge]:
+    """The models of the Translate tab that can be used."""
+    for name in models.translations:
+        with suppress(CheckpointError):
+            yield models.translation(name)
 
 
 def examples(models: Models, bridge: Bridge, name: str | None) -> tuple[Any, ...]:
@@ -334,7 +360,7 @@ def examples(models: Models, bridge: Bridge, name: str | None) -> tuple[Any, ...
         drawing(bridge),
         text,
         sheet,
-        licence(bridge),
+        licences(bridge, *_translations(models)),
         widgets.note_html(status),
     )
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from sbcore.arguments import count as whole
 from sbcore.bridge import DEFAULTS, S_END, Bridge
@@ -225,15 +225,28 @@ def time_app(folder: Path) -> list[list[Any]]:
         given = {"image": a, "mask": handle_file(str(mask)), "count": 3}
         _, fills, _ = call("/inpaint", **given)
         _, morph, _ = call("/interpolate", image_a=a, image_b=b, frames=9)
+        given = {"image": handle_file(str(_digit(Path(temporary))))}
+        call("/translate", **given)  # loads the model
+        seen, translation, _ = call("/translate", **given)
         rows = [
             _at_most("server answers, s", started, 15.0),
             _at_most("first preview after a click, s", preview, 1.0),
             _at_most("one face, default quality, s", face, 3.0),
             _at_most("3 inpaintings of one face, s", fills, 6.0),
             _at_most("9-frame interpolation, s", morph, 10.0),
+            _at_most("first preview of a translation, s", seen, 0.5),
+            _at_most("one digit translated, s", translation, 2.0),
         ]
         peak = _peak_of(process.pid)
         return rows if peak is None else [*rows, _at_most("peak memory, MB", peak, 2000.0)]
+
+
+def _digit(folder: Path) -> Path:
+    """A picture of a seven, white on black."""
+    picture = Image.new("L", (112, 112))
+    ImageDraw.Draw(picture).line([(28, 28), (84, 28), (48, 92)], fill=255, width=10)
+    picture.save(folder / "seven.png")
+    return folder / "seven.png"
 
 
 @contextlib.contextmanager
