@@ -366,7 +366,7 @@ def bridge_loss(
 
 
 # ----------------------------------------------------------------------------------------------
-# Truth and distances
+# Truth
 
 
 def gaussian_coupling(first: Tensor, second: Tensor, sigma: float) -> Tensor:
@@ -384,16 +384,3 @@ def gaussian_coupling(first: Tensor, second: Tensor, sigma: float) -> Tensor:
     inner = root @ second.double() @ root + sigma**4 / 4 * torch.eye(len(first))
     coupling = root @ symmetric_root(inner) @ torch.linalg.inv(root)
     return (coupling - sigma**2 / 2 * torch.eye(len(first))).to(first.dtype)
-
-
-def sliced_distance(a: Tensor, b: Tensor, directions: int = 128, seed: int = 0) -> float:
-    """Sliced 2-Wasserstein distance of two sets (n, ...) of equal size, per value.
-
-    Root mean square over random directions; a shift of every value by 1 has distance 1.
-    """
-    a, b = a.flatten(1).float(), b.flatten(1).float()
-    generator = torch.Generator().manual_seed(seed)
-    rows = torch.randn(a.shape[1], directions, generator=generator).to(a.device)
-    rows = rows / rows.norm(dim=0)
-    apart = (a @ rows).sort(0).values - (b @ rows).sort(0).values
-    return float(apart.square().mean().sqrt())

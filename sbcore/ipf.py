@@ -39,9 +39,9 @@ from sbcore.halfbridges import (
     matching_targets,
     other,
     schedule,
-    sliced_distance,
     walk,
 )
+from sbcore.metrics import sliced_w2
 from sbcore.training import Progress
 from sbcore.translation import TranslationBridge, save_translation
 
@@ -464,8 +464,8 @@ class Fitter:
             truth, again = (self.ends[other(direction)].draw(n, generator) for _ in range(2))
             apart = (start - start.mean(0)) * (x - x.mean(0))
             found[direction] = {
-                "distance": sliced_distance(x, truth),
-                "floor": sliced_distance(again, truth),
+                "distance": sliced_w2(x, truth),
+                "floor": sliced_w2(again, truth),
                 "energy": energy,
                 "move": float((x - start).square().mean()),
                 "coupling": float(apart.mean()),

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from sbcore import arguments, process
 from sbcore.bridge import MODES, DivergedError
 from sbcore.losses import denoising_loss, density_ratio_loss
+from sbcore.metrics import sliced_w2
 from sbcore.networks import Denoiser, PointDensityRatio, WienerFilter, point_denoiser
 from sbcore.sampler import (
     Evaluations,
@@ -618,14 +619,6 @@ def follow_average(averages: nn.Module, networks: nn.Module, iteration: int) -> 
     keep = 0.5 ** (1 / (HALF_LIFE * iteration))
     for average, weight in zip(averages.parameters(), networks.parameters(), strict=True):
         average.lerp_(weight, 1 - keep)
-
-
-def sliced_w2(a: Tensor, b: Tensor) -> float:
-    """Sliced 2-Wasserstein distance of two sets (n, 2): root mean square over 64 directions."""
-    angles = math.pi * torch.arange(64) / 64
-    directions = torch.stack([angles.cos(), angles.sin()])
-    apart = (a @ directions).sort(0).values - (b @ directions).sort(0).values
-    return float(apart.square().mean().sqrt())
 
 
 def lost(x: Tensor) -> Tensor:

@@ -34,12 +34,13 @@ ALLOWED = {
         "translation",
     },
     "ipf": {
-        *("arguments", "bridge", "checkpoints", "devices", "halfbridges", "training"),
-        "translation",
+        *("arguments", "bridge", "checkpoints", "devices", "halfbridges", "metrics"),
+        *("training", "translation"),
     },
     "pairs": {"data", "ipf", "toy", "translation"},
     "toy": {
-        *("arguments", "bridge", "losses", "networks", "process", "sampler", "solvers"),
+        *("arguments", "bridge", "losses", "metrics", "networks", "process", "sampler"),
+        "solvers",
     },
     "__init__": {
         *("bridge", "checkpoints", "halfbridges", "ipf", "masks", "pairs", "sampler", "solvers"),

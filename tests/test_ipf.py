@@ -24,7 +24,6 @@ from sbcore.halfbridges import (
     matching_loss,
     matching_targets,
     schedule,
-    sliced_distance,
     walk,
 )
 from sbcore.ipf import Ends, Fitter, Fitting, end_of_pictures, end_of_points
@@ -230,12 +229,6 @@ def test_bridge_loss_is_least_at_the_truth() -> None:
         for gain in (0.8, 1.0, 1.2)
     }
     assert min(losses, key=losses.get) == 1.0
-
-
-def test_sliced_distance_of_a_shift() -> None:
-    x = noise((500, 3))()
-    assert sliced_distance(x, x) == 0
-    assert sliced_distance(x, x + 1) == pytest.approx(1, rel=0.2)
 
 
 # ----------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from sbcore.metrics import (
     precision_recall,
     psnr,
     seam_error,
+    sliced_w2,
     sliced_wasserstein,
     ssim,
 )
@@ -216,3 +217,12 @@ def test_diversity_is_the_mean_difference_of_pairs_in_the_hole():
     fills[..., ~HOLE] += torch.rand(3, 1, 1)  # not counted
     assert diversity(fills, HOLE) == pytest.approx((0.3 + 0.4 + 0.1) / 3, rel=1e-5)
     assert diversity(fills[:1].expand(4, -1, -1, -1), HOLE) == pytest.approx(0, abs=1e-7)
+
+
+@pytest.mark.parametrize(("dim", "rel"), [(1, 1e-5), (2, 1e-5), (5, 0.2)])
+def test_sliced_w2_of_a_shift_is_closed_form(dim, rel):
+    points = torch.randn(500, dim, generator=torch.Generator().manual_seed(0))
+    assert sliced_w2(points, points.flip(0)) == 0
+    shift = torch.zeros(dim)
+    shift[-1] = 2
+    assert sliced_w2(points, points + shift) == pytest.approx(2 / dim**0.5, rel=rel)

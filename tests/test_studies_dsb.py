@@ -52,7 +52,8 @@ def test_errors_of_the_true_bridge_are_those_of_its_sample(dim: int) -> None:
 
 
 def test_generation_starts_from_a_gaussian_of_the_right_width() -> None:
-    data, noise = dsb.generation_sets("8-gaussians", 2.0, 0)
+    data = dsb.Ends("8-gaussians", dsb.PLANE["8-gaussians"])
+    noise = dsb.blurred(data, 2.0)
     drawn = noise.draw(20_000, torch.Generator().manual_seed(0))
     points = data.draw(20_000, torch.Generator().manual_seed(0))
     assert torch.allclose(drawn.var(0), points.var(0) + 4, rtol=0.05)

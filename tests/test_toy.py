@@ -352,13 +352,6 @@ def test_a_lost_mode_and_a_shift_are_seen(exact: PlaneBridge) -> None:
     assert shifted["sliced_w2"] == pytest.approx(3 / math.sqrt(2), rel=0.3)
 
 
-def test_sliced_w2_of_a_shift_is_closed_form() -> None:
-    a = points(500)
-    assert toy.sliced_w2(a, a.flip(0)) == 0
-    shift = toy.sliced_w2(a, a + torch.tensor([0.0, 2.0]))
-    assert shift == pytest.approx(2 / math.sqrt(2), rel=1e-3)
-
-
 # ----------------------------------------------------------------------------------------------
 # Bad input
 

@@ -21,7 +21,8 @@ from demo import glyphs, plane, runs, widgets
 from demo.models import Models
 from demo.tabs import pairs, translate
 from sbcore import DISTRIBUTIONS, Bridge, CheckpointError, TranslationBridge
-from sbcore.halfbridges import NetworkConfig, Pair, sliced_distance
+from sbcore.halfbridges import NetworkConfig, Pair
+from sbcore.metrics import sliced_w2
 from sbcore.translation import save_translation
 from tests.conftest import perturb, save_tiny
 from tests.studio import file_of, pixels, recipe, serving
@@ -453,7 +454,7 @@ def test_every_iteration_is_kept(trained):
 def test_training_brings_the_particles_nearer(trained):
     fitted, _ = trained
     starts, rings = DISTRIBUTIONS["moons"].sample(1000, 0), DISTRIBUTIONS["rings"].sample(1000, 1)
-    apart = [sliced_distance(b.translate(starts, "forward"), rings) for b in fitted.bridges]
+    apart = [sliced_w2(b.translate(starts, "forward"), rings) for b in fitted.bridges]
     assert apart[-1] < 0.5 * apart[0]
 
 

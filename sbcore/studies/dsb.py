@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 from dataclasses import replace
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import ot
@@ -20,8 +21,15 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from sbcore.arguments import count as whole
-from sbcore.halfbridges import DIRECTIONS, METHODS, NetworkConfig, gaussian_coupling, walk
-from sbcore.ipf import Ends, Fitter, Fitting, end_of_points
+from sbcore.halfbridges import (
+    DIRECTIONS,
+    METHODS,
+    NetworkConfig,
+    gaussian_coupling,
+    other,
+    walk,
+)
+from sbcore.ipf import Ends, Fitter, Fitting
 from sbcore.pairs import GAUSSIAN, PLANE
 from sbcore.studies import translation
 from sbcore.studies.report import Progress, Report, Table
@@ -202,8 +210,8 @@ def gaussian_part(report: Report, sizes: Sizes, progress: Progress) -> None:
     columns = ("dimension", "method", "iteration", "mean", "variance", "coupling covariance")
     table = Table("Gaussian to Gaussian: relative errors", columns)
     curves: dict[tuple[int, str], list[tuple[float, float, float]]] = {}
-    n = 10 * sizes.points
     for dim in DIMENSIONS[: 2 if sizes.quick else 3]:
+        n = max(10, dim) * sizes.points  # the coupling's noise grows with the dimension
         for method in sizes.methods:
             plan = sizes.plan(GAUSSIAN_PLANS[method])
             truth = gaussian_pair(dim, plan.sigma, sizes.seed)
@@ -219,8 +227,9 @@ def gaussian_part(report: Report, sizes: Sizes, progress: Progress) -> None:
             table.rows += [(dim, TITLES[method], place, *found) for place, found in rows]
         table.rows.append((dim, "floor", None, *_gaussian_floor(truth, n, sizes.seed)))
     table.note = (
-        f"Of {n} paths, forward, sigma = 1, against entropic transport in closed form (Janati et "
-        "al. 2020). floor: as many paths of the true coupling."
+        f"Of {10 * sizes.points} paths ({sizes.points} times the dimension, if that is more), "
+        "forward, sigma = 1, against entropic transport in closed form (Janati et al. 2020). "
+        "floor: as many paths of the true coupling."
     )
     report.tables.append(table)
     report.figures["gaussians"] = gaussian_figure(curves)
@@ -272,12 +281,13 @@ def plane_part(report: Report, sizes: Sizes, progress: Progress) -> None:
             what = f"{title}, {TITLES[method]}"
             histories[what] = train(fitter, what, progress)
             seconds += fitter.seconds
-            distances, end = plane_distances(fitter, pair, sizes)
-            means.append(sum(distances) / len(distances))
+            found, end = distances(fitter, "forward", sizes)
+            means.append(fmean(found))
             ends[method].append(end)
         table.rows.append((TITLES[method], *means))
         table.rows.append((f"{TITLES[method]}, published", *PUBLISHED[method]))
-    table.rows.append(("floor", *_plane_floors(sizes)))
+    floors = {target: floor(target, sizes) for target in {target: None for _, target in PAIRS}}
+    table.rows.append(("floor", *(floors[target] for _, target in PAIRS)))
     table.note = (
         f"Means of {DRAWS} draws of {sizes.points} new points. floor: that of two independent "
         "samples of the target. Published: Tong et al. 2024, Table 2; sets in the conventions of "
@@ -297,15 +307,14 @@ def plane_fitter(method: str, pair: tuple[str, str], sizes: Sizes) -> Fitter:
     return Fitter(*sets, NetworkConfig((2,)), plan)
 
 
-def plane_distances(
-    fitter: Fitter, pair: tuple[str, str], sizes: Sizes
-) -> tuple[list[float], Tensor]:
-    """W2 of each draw, and the ends of the last."""
+def distances(fitter: Fitter, direction: str, sizes: Sizes) -> tuple[list[float], Tensor]:
+    """W2 to the set that it should reach, for each draw, and the ends of the last (n, 2)."""
     found = []
     for draw in range(DRAWS):
         generator = torch.Generator().manual_seed(10_000 + DRAWS * sizes.seed + draw)
-        start, truth = (PLANE[name](sizes.points, generator) for name in pair)
-        end = carried(fitter, start, "forward", sizes.seed + draw)
+        ends = (fitter.ends[way] for way in (direction, other(direction)))
+        start, truth = (end.draw(sizes.points, generator) for end in ends)
+        end = carried(fitter, start, direction, sizes.seed + draw)
         found.append(exact_w2(end, truth))
     return found, end
 
@@ -316,17 +325,13 @@ def spread(end: Ends) -> float:
     return float(points.var(0).mean().sqrt())
 
 
-def _plane_floors(sizes: Sizes) -> list[float]:
-    """W2 of independent samples of each pair's target, mean of `DRAWS`."""
-    found: dict[str, float] = {}
+def floor(name: str, sizes: Sizes) -> float:
+    """W2 of two independent samples of a set, mean of `DRAWS`."""
     generator = torch.Generator().manual_seed(20_000 + sizes.seed)
-    for target in {target: None for _, target in PAIRS}:
-        draws = [
-            exact_w2(*(_independent(target, sizes.points, generator) for _ in range(2)))
-            for _ in range(DRAWS)
-        ]
-        found[target] = sum(draws) / DRAWS
-    return [found[target] for _, target in PAIRS]
+    return fmean(
+        exact_w2(*(_independent(name, sizes.points, generator) for _ in range(2)))
+        for _ in range(DRAWS)
+    )
 
 
 def _independent(name: str, n: int, generator: torch.Generator) -> Tensor:
@@ -405,42 +410,43 @@ def generation_part(report: Report, sizes: Sizes, progress: Progress) -> None:
     columns = ("set", "steps", "IPF 1", "IPF 1, trained longer", "last IPF", "iterations", "floor")
     table = Table("Generation from a Gaussian: exact W2", columns)
     for name in ("8-gaussians", "half-moons")[: 1 if sizes.quick else 2]:
-        generator = torch.Generator().manual_seed(30_000 + sizes.seed)
-        truth, again = (PLANE[name](sizes.points, generator) for _ in range(2))
+        least = floor(name, sizes)
         for steps in GENERATION_STEPS:
-            points = end_of_points(name, PLANE[name](10_000, torch.Generator().manual_seed(0)))
-            plan = sizes.plan(replace(GENERATION, steps=steps, sigma=spread(points)))
-            sets = generation_sets(name, plan.sigma, sizes.seed)
+            plan = sizes.plan(replace(GENERATION, steps=steps))
+            first, *_, last = generated(name, plan, sizes, progress)
             longer = replace(plan, iterations=1, half_steps=plan.half_steps * plan.iterations)
-            noise = sets[1].draw(sizes.points, generator)
-            found: list[float] = []
-            for label, each in (("IPF 1 only", longer), ("IPF", plan)):
-                fitter = Fitter(*sets, NetworkConfig((2,)), each)
-                for done in fitter:
-                    progress(f"{name}, {steps} steps, {label}", done.step, each.total)
-                    if done.evaluation and done.evaluation["half"] in (0, 2 * each.iterations - 2):
-                        drawn = carried(fitter, noise, "backward", sizes.seed)
-                        found.append(exact_w2(drawn, truth))
-            alone, first, last = found
-            floor = exact_w2(again, truth)
-            table.rows.append((name, steps, first, alone, last, plan.iterations, floor))
+            [alone] = generated(name, longer, sizes, progress)
+            table.rows.append((name, steps, first, alone, last, plan.iterations, least))
     table.note = (
-        f"Of {sizes.points} points. The Gaussian has the mean of the data and, for each value, its "
-        "variance plus sigma^2: what the reference reaches to second order. 'Trained longer': as "
-        "many steps as all iterations of the other direction together."
+        f"Means of {DRAWS} draws of {sizes.points} new points. The Gaussian has the mean of the "
+        "data and, for each value, its variance plus sigma^2: what the reference reaches to second "
+        "order. 'Trained longer': as many steps as all iterations of this direction together."
     )
     report.tables.append(table)
 
 
-def generation_sets(name: str, sigma: float, seed: int) -> tuple[Ends, Ends]:
-    """A set in the plane and the Gaussian that its noised points resemble."""
-    points = PLANE[name](10_000, torch.Generator().manual_seed(seed))
-    mean, spread = points.mean(0), (points.var(0) + sigma**2).sqrt()
+def generated(name: str, plan: Fitting, sizes: Sizes, progress: Progress) -> list[float]:
+    """W2 of generated points after each iteration; sigma is a factor on the spread of the data."""
+    data = Ends(name, PLANE[name])
+    plan = replace(plan, sigma=plan.sigma * spread(data))
+    fitter = Fitter(data, blurred(data, plan.sigma), NetworkConfig((2,)), plan)
+    what, found = f"{name}, {plan.steps} steps, {plan.iterations} iterations", []
+    for done in fitter:
+        progress(what, done.step, plan.total)
+        if done.evaluation and done.evaluation["trained"] == "backward":
+            found.append(fmean(distances(fitter, "backward", sizes)[0]))
+    return found
+
+
+def blurred(data: Ends, sigma: float) -> Ends:
+    """The Gaussian that a set of points (n, d) resembles under noise of variance sigma^2."""
+    points = data.draw(100_000, torch.Generator().manual_seed(0))
+    middle, width = points.mean(0), (points.var(0) + sigma**2).sqrt()
 
     def draw(n: int, generator: torch.Generator) -> Tensor:
-        return mean + spread * torch.randn(n, 2, generator=generator)
+        return middle + width * torch.randn(n, len(middle), generator=generator)
 
-    return end_of_points(name, points), Ends(GAUSSIAN, draw)
+    return Ends(GAUSSIAN, draw)
 
 
 PARTS = {"gaussians": gaussian_part, "plane": plane_part, "generation": generation_part}
