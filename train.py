@@ -82,6 +82,7 @@ def add_dsb_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--sigma", type=float, default=plan.sigma, help="std of the reference")
     sub.add_argument("--steps", type=int, default=plan.steps, help="steps of a path")
     sub.add_argument("--contrast", type=float, default=plan.contrast, help="middle / end step")
+    sub.add_argument("--printed", action="store_true", help="targets of dsb as in its paper")
     sub.add_argument("--iterations", type=int, default=plan.iterations)
     sub.add_argument("--half-steps", type=int, default=plan.half_steps, help="of a half-bridge")
     sub.add_argument("--first", type=float, default=plan.first, help="length of the first ones")
@@ -267,6 +268,8 @@ def run_dsb(fitter: ipf.Fitter) -> None:
             name = fitter.folder.name
             figure = history_figure({name: fitter.history})
             figure.savefig(fitter.folder / "history.png", dpi=120)
+    if not fitter.finished:
+        print(f"Out of time in iteration {fitter.iteration}; --resume continues.", file=sys.stderr)
 
 
 def describe_half_bridge(evaluation: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """The models on offer: found in ``checkpoints/``, loaded on first use, kept.
 
 Two kinds: those that draw pictures (`Bridge`) and those that translate between two sets
-(`TranslationBridge`). Each tab offers and takes its own kind.
+(`TranslationBridge`). Each tab offers and takes its own kind; a model of points is not offered.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from sbcore import Bridge, CheckpointError, TranslationBridge
+
+DRAWS, TRANSLATES, POINTS = "draws pictures", "translates pictures", "carries points"
 
 
 class Models:
@@ -31,19 +33,19 @@ class Models:
         named = {str(name).rstrip("/").rsplit("/", 1)[-1]: name for name in extra}
         order = sorted(found, key=lambda name: (name != "celeba64", name))
         self._sources = named | {name: found[name] for name in order if name not in named}
-        self._translates = {name: _translates(source) for name, source in self._sources.items()}
+        self._kinds = {name: _kind(source) for name, source in self._sources.items()}
         self._device, self._loaded, self._lock = device, {}, threading.Lock()
 
     @property
     def names(self) -> list[str]:
         """Names of the models that draw pictures, the default first."""
-        return [name for name, translates in self._translates.items() if not translates]
+        return [name for name, kind in self._kinds.items() if kind in (DRAWS, None)]
 
     @property
     def translations(self) -> list[str]:
         """Names of the models that translate, the default first; those that may come last."""
-        kinds = self._translates.items()
-        return [name for kind in (True, None) for name, found in kinds if found is kind]
+        kinds = self._kinds.items()
+        return [name for kind in (TRANSLATES, None) for name, found in kinds if found == kind]
 
     def get(self, name: str | None = None) -> Bridge:
         """The model of that name that draws pictures; None for the default.
@@ -93,10 +95,13 @@ class Models:
             raise CheckpointError(f"The model {name} cannot be used: {reason}") from error
 
 
-def _translates(source: Path | str) -> bool | None:
-    """Whether a model translates, as its folder says; None where that is not known yet."""
+def _kind(source: Path | str) -> str | None:
+    """What a model does, as its folder says; None where that is not known yet."""
     if not (path := Path(source) / "config.json").is_file():
         return None
-    with suppress(OSError, ValueError, AttributeError):
-        return json.loads(path.read_text(encoding="utf-8")).get("kind") == "dsb"
-    return False
+    with suppress(OSError, ValueError, AttributeError, TypeError):
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if config.get("kind") == "dsb":
+            points = len(config.get("network", {}).get("shape", ())) == 1
+            return POINTS if points else TRANSLATES
+    return DRAWS

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -244,10 +245,14 @@ def progress_html(update: runs.Update) -> str:
     text, left = f"step {update.step.index:,} of {update.step.total:,}", update.seconds_left
     if update.seconds > 0.5:
         text += f" · {left:.0f} s left" if left < 100 else f" · {left / 60:.0f} min left"
+    return bar_html(update.fraction, text)
+
+
+def bar_html(fraction: float, text: str) -> str:
+    """A progress bar, its text below."""
     return (
         f'<div class="status"><div class="bar" role="progressbar" aria-valuenow='
-        f'"{100 * update.fraction:.0f}"><div style="width:{100 * update.fraction:.1f}%"></div>'
-        f"</div>{text}</div>"
+        f'"{100 * fraction:.0f}"><div style="width:{100 * fraction:.1f}%"></div></div>{text}</div>'
     )
 
 
@@ -328,11 +333,24 @@ def run_and_stop(
     inputs: Sequence[Any],
     outputs: Sequence[Any],
     beside: Sequence[gr.Button] = (),
+    also: Sequence[tuple[Callable[..., Any], Callable[..., Iterator[Any]]]] = (),
+    gone: Sequence[Callable[..., Any]] = (),
 ) -> Any:
     """Wire a primary button that becomes Stop while its generator runs; see `compute`.
 
     Leaving the generator between two of its yields stops the engine before its next network
-    call, so Stop takes effect within one evaluation. Buttons ``beside`` it hide meanwhile.
+    call, so Stop takes effect within one evaluation.
+
+    Args:
+        run: The primary button.
+        stop: Its Stop, in its place while something runs.
+        status: The status line.
+        handler: Generator of the outputs and the status line.
+        inputs: Of the handler.
+        outputs: Of the handler.
+        beside: Buttons that hide meanwhile.
+        also: Further events that start a run, with their handlers.
+        gone: Events after which the result of a run is no longer wanted.
 
     Returns:
         The event of Stop, for what shall follow it.
@@ -348,11 +366,18 @@ def run_and_stop(
     def stopped() -> list[Any]:
         return [*show_run(), note_html("Stopped; what was drawn so far stays.")]
 
-    started = run.click(show_stop, outputs=buttons, **QUIET)
-    event = compute(started.then, handler, inputs, outputs, status)
-    for ended in (event.then, event.failure):  # `then` alone misses a full queue or a lost server
-        ended(show_run, outputs=buttons, **QUIET)
-    return stop.click(stopped, outputs=[*buttons, status], cancels=[event], **QUIET)
+    mode = "multiple" if gone else "once"  # "once" would wait for a run that was given up
+    events = []
+    for listen, work in ((run.click, handler), *also):
+        started = listen(show_stop, outputs=buttons, **QUIET)
+        then = partial(started.then, trigger_mode=mode)
+        event = compute(then, work, inputs, outputs, status)
+        for ended in (event.then, event.failure):  # `then` alone misses a full queue, a lost server
+            ended(show_run, outputs=buttons, **QUIET)
+        events.append(event)
+    for listen in gone:
+        listen(show_run, outputs=buttons, cancels=events, **QUIET)
+    return stop.click(stopped, outputs=[*buttons, status], cancels=events, **QUIET)
 
 
 def solver_input(label: str = "Solver") -> gr.Dropdown:

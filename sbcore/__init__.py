@@ -2,7 +2,7 @@
 
 from sbcore.bridge import DEFAULTS, Bridge, DivergedError
 from sbcore.checkpoints import CheckpointError
-from sbcore.halfbridges import DIRECTIONS, NetworkConfig
+from sbcore.halfbridges import DIRECTIONS, NetworkConfig, opposite
 from sbcore.ipf import Fitter, Fitting
 from sbcore.masks import preset_holes
 from sbcore.pairs import plane_end
@@ -42,6 +42,7 @@ __all__ = [
     "drawn_distribution",
     "follow",
     "frame_indices",
+    "opposite",
     "plane_end",
     "preset_holes",
 ]

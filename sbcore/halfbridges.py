@@ -29,7 +29,7 @@ LEAST = 1e-4  # of r in training: below, the end point is the point itself
 Draw = Callable[[], Tensor]
 
 
-def other(direction: str) -> str:
+def opposite(direction: str) -> str:
     """The opposite direction."""
     return "backward" if direction == "forward" else "forward"
 
@@ -85,6 +85,8 @@ class NetworkConfig:
             raise ValueError("channels, blocks and attention must have the same length")
         if len(self.shape) == 3 and any(c < 8 or c % 8 for c in self.channels):
             raise ValueError(f"channels must be multiples of 8, got {self.channels}")
+        if min(self.width, self.patch, *self.blocks) < 1:
+            raise ValueError("width, patch and blocks must be at least 1")
         stride = self.patch * 2 ** (len(self.channels) - 1)
         if len(self.shape) == 3 and (self.shape[1] != self.shape[2] or self.shape[1] % stride):
             raise ValueError(
@@ -222,14 +224,15 @@ class Moment(NamedTuple):
 def walk(
     end: EndPoint, x: Tensor, parts: list[float], sigma: float, draw: Draw
 ) -> Iterator[Moment]:
-    """Carry x along the schedule, to second order, with one network evaluation for each step.
+    """Carry x along the schedule; all but the last step are of second order, one evaluation each.
 
     A step moves x by the part p = h/r towards the predicted end D. Its noise has covariance
     ``sigma^2 h (1 - p + p J)``, J being the Jacobian of D: that of the Brownian bridge to D, and
     that of the end itself. On a Schrödinger bridge D is a martingale, so its change over the step
     is J noise: with ``y = x + p (D - x) + sigma sqrt(h) (1 - p/2) noise`` and the change
     ``e = p / (2 - p) (D(y, r - h) - D)``, y + e has this covariance to second order in p, and
-    D(y, r - h) + e serves the next step. The last step ends at the predicted end.
+    D(y, r - h) + e serves the next step. The last step, where p = 1, ends at the predicted end:
+    it leaves out noise of covariance ``sigma^2 h J``, so its h should be small (`schedule`).
 
     Args:
         end: Network of the direction.

@@ -15,9 +15,11 @@ from __future__ import annotations
 import copy
 import json
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +39,18 @@ from sbcore.halfbridges import (
     bridge_loss,
     matching_loss,
     matching_targets,
-    other,
+    opposite,
     schedule,
     walk,
 )
 from sbcore.metrics import sliced_w2
-from sbcore.training import Progress
+from sbcore.training import Progress, grouped, restore_optimizer
 from sbcore.translation import TranslationBridge, save_translation
 
+GAUSSIAN = "gaussian"  # name of the set of standard normal noise
 CHUNK = 2048  # points, or pictures of 28x28, of one network call while simulating
 LOST = 100.0  # bound on points, in units of the larger spread, beyond which a run has diverged
+COUNTERS = ("half", "step", "done", "seconds", "loss", "history")  # of the training state
 MEASURED = 10_000  # points that means and spreads are measured on
 
 
@@ -57,6 +61,8 @@ class Ends:
     name: str
     draw: Callable[[int, torch.Generator], Tensor]
     """Maps (n, generator) to n points (n, ...), float32, on the generator's device."""
+    size: int | None = None
+    """Number of points that there are; None: every draw is new."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -78,13 +84,17 @@ def end_of_points(name: str, points: Tensor) -> Ends:
     if bool((points == points[0]).all()):
         raise ValueError(f"{name} holds one point only, many times over")
 
+    @lru_cache(maxsize=1)
+    def held(device: torch.device) -> Tensor:
+        return points.to(device)
+
     def draw(n: int, generator: torch.Generator) -> Tensor:
         device, size = generator.device, len(points)
         rounds = range(-(-n // size))
         order = [torch.randperm(size, generator=generator, device=device) for _ in rounds]
-        return points.to(device)[torch.cat(order)[:n]]
+        return held(device)[torch.cat(order)[:n]]
 
-    return Ends(name, draw)
+    return Ends(name, draw, len(points))
 
 
 def end_of_pictures(name: str, pictures: Tensor) -> Ends:
@@ -102,8 +112,8 @@ class Fitting:
     """Standard deviation of the Brownian reference over the whole path."""
     steps: int = 20
     """Steps of a path."""
-    contrast: float = 1.0
-    """Largest over smallest step of the schedule."""
+    contrast: float = 10.0
+    """Largest over smallest step of the schedule; the last step of `walk` should be small."""
     printed: bool = False
     """Targets of DSB as in its paper, else the mean of the reversed chain (`matching_targets`)."""
     iterations: int = 5
@@ -156,7 +166,7 @@ class Fitting:
 
 
 SETTINGS = tuple(
-    setting.name for setting in fields(Fitting) if setting.name not in ("final", "ema", "printed")
+    setting.name for setting in fields(Fitting) if setting.name not in ("final", "ema")
 )
 """Entries of `Fitting` that a command line sets."""
 
@@ -234,6 +244,8 @@ class Fitter:
         pair.measure(*samples, plan.sigma)
         spreads = pair["forward"].variances.sqrt().max() + plan.sigma
         self.bound = float(LOST * (spreads + pair["forward"].means.abs().max()))
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
         self.average = pair.to(self.device).eval().requires_grad_(False)
         if len(config.shape) == 3:
             self.average.to(memory_format=torch.channels_last)
@@ -241,13 +253,13 @@ class Fitter:
             for direction in self.ends:
                 end = self.average[direction]
                 end.bf16 = precision == "bf16" or (precision == "auto" and fast)
-        self.half, self.step, self.done, self.seconds = 0, 0, 0, 0.0
+        self.half, self.step, self.done, self.seconds, self.loss = 0, 0, 0, 0.0, 0.0
         self.history: list[dict[str, Any]] = []
         self._cache: _Cache | None = None
         self._start_half()
         if resume and folder is not None and self.state_path.exists():
             self._load()
-        self.call_seconds = 0.0
+        self.call_seconds, self._steps_here = 0.0, 0
 
     @property
     def state_path(self) -> Path:
@@ -278,15 +290,14 @@ class Fitter:
             DivergedError: If the loss, the gradient or the paths leave the finite numbers; the
                 checkpoint then is that of the last half-bridge that ended well.
         """
-        mean_loss, speed = None, None
+        speed = None
         last = saved = time.monotonic()
         try:
-            while self.half < 2 * self.plan.iterations and not self._out_of_time():
-                loss = self._train_step()
-                mean_loss = loss if mean_loss is None else mean_loss + 0.02 * (loss - mean_loss)
-                evaluation = None
-                if self.done == self.plan.length(self.half):
-                    evaluation, mean_loss = self._end_half(), None
+            while not self.finished and not self._out_of_time():
+                length = self.plan.length(self.half)
+                if self.done < length:  # else it was stopped while it measured
+                    self._train_step()
+                evaluation = self._end_half() if self.done == length else None
                 now = time.monotonic()
                 seconds = now - last
                 rate = self.plan.batch_size / seconds
@@ -297,20 +308,25 @@ class Fitter:
                 if evaluation or now - saved > 60 * self.plan.save_minutes or self._out_of_time():
                     self._save()
                     saved = time.monotonic()
-                yield self._progress(loss if mean_loss is None else mean_loss, speed, evaluation)
+                yield self._progress(speed, evaluation)
         except DivergedError:
             raise  # keep the last good state
         except BaseException:
             self._save()
             raise
 
-    def _progress(self, loss: float, speed: float, evaluation: dict[str, Any] | None) -> Progress:
+    @property
+    def finished(self) -> bool:
+        """Whether all half-bridges are done."""
+        return self.half >= 2 * self.plan.iterations
+
+    def _progress(self, speed: float, evaluation: dict[str, Any] | None) -> Progress:
         images = self.step * self.plan.batch_size
         fraction = self.step / self.plan.total
         left = self.call_seconds / max(1, self._steps_here) * (self.plan.total - self.step)
         if self.plan.max_minutes is not None:
             left = min(left, max(0.0, 60 * self.plan.max_minutes - self.call_seconds))
-        return Progress(self.step, images, fraction, loss, speed, left, evaluation)
+        return Progress(self.step, images, fraction, self.loss, speed, left, evaluation)
 
     def _out_of_time(self) -> bool:
         limit = self.plan.max_minutes
@@ -322,7 +338,7 @@ class Fitter:
         self.optimizer = torch.optim.Adam(
             self.raw.parameters(), lr=self.plan.learning_rate, betas=(0.9, 0.99), fused=True
         )
-        self.done, self._steps_here = 0, getattr(self, "_steps_here", 0)
+        self.done = 0
 
     def _end_half(self) -> dict[str, Any]:
         """Measure, publish, go on with the other direction."""
@@ -338,7 +354,7 @@ class Fitter:
         self._keep_iteration()
         return evaluation
 
-    def _train_step(self) -> float:
+    def _train_step(self) -> None:
         plan, group = self.plan, self.optimizer.param_groups[0]
         part = self.done / plan.length(self.half)
         cosine = (1 + math.cos(math.pi * part)) / 2
@@ -348,7 +364,8 @@ class Fitter:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.raw.parameters(), 1.0)
-        for name, value in (("loss", loss.item()), ("gradient", norm.item())):
+        loss, norm = loss.item(), norm.item()
+        for name, value in (("loss", loss), ("gradient", norm)):
             if not math.isfinite(value):  # before it reaches the weights
                 raise self._diverged(f"the {name}", value)
         self.optimizer.step()
@@ -358,7 +375,7 @@ class Fitter:
         keep = 0.5 ** (1 / (plan.ema * self.done))
         average = self.average[self.direction]
         torch._foreach_lerp_(list(average.parameters()), list(self.raw.parameters()), 1 - keep)
-        return loss.item()
+        self.loss += (1.0 if self.done == 1 else 0.02) * (loss - self.loss)
 
     def _loss(self, cache: _Cache, generator: torch.Generator) -> Tensor:
         """Loss of one random batch of the cached paths."""
@@ -389,7 +406,7 @@ class Fitter:
     def _simulate(self, key: tuple[int, int]) -> _Cache:
         """Paths of the direction that is not trained, by its weight average."""
         plan, generator = self.plan, self._generator(3, *key)
-        against = other(self.direction)
+        against = opposite(self.direction)
         end = self.average[against] if key[0] else None  # nothing is trained yet
         found = []
         for first in range(0, plan.cache, CHUNK):
@@ -448,9 +465,10 @@ class Fitter:
 
         Returns:
             ``score``: larger distance of the two; for each direction a dictionary: ``distance``
-            (sliced W2 of its ends to its set), ``floor`` (of the set to itself), ``energy`` (mean
-            squared drift, integrated over the path, per value), ``move`` (mean squared distance
-            of start and end, per value), ``coupling`` (covariance of start and end, per value).
+            (sliced W2 of its ends to its set), ``floor`` (of two samples of the set, of its halves
+            if there are fewer than 2 n points), ``energy`` (mean squared drift, integrated over
+            the path, per value), ``move`` (mean squared distance of start and end, per value),
+            ``coupling`` (covariance of start and end, per value).
         """
         found: dict[str, Any] = {}
         for place, direction in enumerate(self.ends):
@@ -461,17 +479,20 @@ class Fitter:
                 drift = (moment.end - moment.before) / (moment.r + moment.h)
                 energy += moment.h * float(drift.square().mean())
                 x = moment.x
-            truth, again = (self.ends[other(direction)].draw(n, generator) for _ in range(2))
+            aim = self.ends[opposite(direction)]
+            truth = aim.draw(n, generator)
+            some = n if aim.size is None else min(n, aim.size // 2)
             apart = (start - start.mean(0)) * (x - x.mean(0))
             found[direction] = {
                 "distance": sliced_w2(x, truth),
-                "floor": sliced_w2(again, truth),
+                "floor": sliced_w2(*aim.draw(2 * some, generator).chunk(2)),
                 "energy": energy,
                 "move": float((x - start).square().mean()),
                 "coupling": float(apart.mean()),
             }
-        worst = max(found[direction]["distance"] for direction in self.ends)
-        return {"score": worst, **found}
+        apart = [found[direction]["distance"] for direction in self.ends]
+        finite = all(map(math.isfinite, apart))  # max would pass over a NaN
+        return {"score": max(apart) if finite else math.nan, **found}
 
     def _walk(self, start: Tensor, direction: str, generator: torch.Generator) -> Iterator:
         def draw() -> Tensor:
@@ -490,6 +511,7 @@ class Fitter:
             "sets": [self.ends["forward"].name, self.ends["backward"].name],
             **{name: getattr(plan, name) for name in ("method", "sigma", "steps", "contrast")},
             "range": "[-1, 1]" if len(self.average.config.shape) == 3 else "plane",
+            "noise": [end.name == GAUSSIAN for end in self.ends.values()],
             **self.facts,
             "training": {
                 "half_bridges": self.half,
@@ -511,12 +533,17 @@ class Fitter:
     def _keep_iteration(self) -> None:
         """Keep the model of each iteration beside the training state, to compare them."""
         if self.folder is not None and self.half % 2 == 0:
-            folder = self.state_path.parent / f"iteration-{self.half // 2}"
-            save_translation(folder, self.average, self._config())
+            number, folder = self.half // 2, self.state_path.parent
+            for old in folder.glob("iteration-*") if number == 1 else ():  # of another run
+                shutil.rmtree(old)
+            save_translation(folder / f"iteration-{number}", self.average, self._config())
 
     def _save(self) -> None:
+        """Write the training state; the model, too, where there is none yet."""
         if self.folder is None:
             return
+        if not (self.folder / "config.json").exists():
+            self.publish()
         self.state_path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {f"model.{k}": v for k, v in self.raw.named_parameters()}
         tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
@@ -524,8 +551,7 @@ class Fitter:
             tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
         counters = {
             "run": self._identity(),
-            **{name: getattr(self, name) for name in ("half", "step", "done", "seconds")},
-            "history": self.history,
+            **{name: getattr(self, name) for name in COUNTERS},
         }
         checkpoints.save_tensors(self.state_path, tensors, {"counters": json.dumps(counters)})
 
@@ -543,28 +569,19 @@ class Fitter:
             raise checkpoints.CheckpointError(
                 f"{self.state_path} belongs to another run; choose another --out."
             )
-        groups: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
-        for name, tensor in tensors.items():
-            group, _, rest = name.partition(".")
-            groups[group][rest] = tensor
+        groups = grouped(tensors)
         self.average.load_state_dict(groups["average"])
-        for name in ("half", "step", "done", "seconds", "history"):
+        for name in COUNTERS:
             setattr(self, name, counters[name])
         done = self.done
         self._start_half()
         self.done = done
         self.raw.load_state_dict(groups["model"], strict=False)
-        ordered, state = list(self.raw.parameters()), {}
-        for name, tensor in groups["optimizer"].items():
-            index, _, key = name.partition(".")
-            if tensor.shape == ordered[int(index)].shape:  # same layout in memory as the weight
-                tensor = torch.empty_like(ordered[int(index)]).copy_(tensor)
-            state.setdefault(int(index), {})[key] = tensor
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        restore_optimizer(self.optimizer, groups["optimizer"])
 
     def _diverged(self, what: str, value: float) -> DivergedError:
-        kept = f"; {self.folder} keeps the last good state" if self.folder else ""
+        saved = self.folder is not None and self.state_path.exists()
+        kept = f"; {self.folder} keeps the last good state" if saved else ""
         return DivergedError(
             f"the run diverged: {what} is {value} in the {self.direction} half-bridge of "
             f"iteration {self.iteration}, step {self.step}{kept}; take a smaller learning rate "

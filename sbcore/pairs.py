@@ -15,9 +15,8 @@ import torch
 from torch import Tensor
 
 from sbcore import data
-from sbcore.ipf import Ends, end_of_pictures, end_of_points
+from sbcore.ipf import GAUSSIAN, Ends, end_of_pictures, end_of_points
 from sbcore.toy import DISTRIBUTIONS
-from sbcore.translation import GAUSSIAN
 
 POINTS = 10_000  # of a set in the plane, as in the benchmark
 
@@ -74,8 +73,11 @@ class Loading:
     size: int = 28
     channels: int = 1
     limit: int | None = None
-    held_out: int = 500
-    """Last pictures of a set that are not trained on; at most a tenth of the set."""
+
+
+def held_out(pictures: int) -> int:
+    """How many of a set, its last ones, are not trained on: 500, at most a tenth."""
+    return min(500, pictures // 10)
 
 
 def open_pair(source: str, target: str, loading: Loading, seed: int = 0) -> tuple[Ends, Ends]:
@@ -117,8 +119,8 @@ def _noise(shape: tuple[int, ...]) -> Ends:
 
 def _pictures(source: str, loading: Loading) -> Ends:
     pictures = data.load_images(source, loading.size, loading.channels, loading.limit)
-    held = min(loading.held_out, len(pictures) // 10)
-    return end_of_pictures(_title(Path(source)), pictures[: len(pictures) - held])
+    seen = pictures[: len(pictures) - held_out(len(pictures))]
+    return end_of_pictures(_title(Path(source)), seen)
 
 
 def _title(path: Path) -> str:

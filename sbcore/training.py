@@ -297,10 +297,7 @@ class Trainer:
             raise checkpoints.CheckpointError(
                 f"{self.state_path} is not a training state; choose another --out."
             )
-        groups: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
-        for name, tensor in tensors.items():
-            group, _, rest = name.partition(".")
-            groups[group][rest] = tensor
+        groups = grouped(tensors)
         for module, key in ((self.raw, "model"), (self.average, "average")):
             parameters = dict(module.named_parameters())
             if parameters.keys() != groups[key].keys() or any(
@@ -310,20 +307,34 @@ class Trainer:
                     f"{self.state_path} belongs to another network; choose another --out."
                 )
             module.load_state_dict(groups[key], strict=False)
-        state: dict[int, dict[str, Tensor]] = {}
-        ordered = list(self.raw.parameters())
-        for name, tensor in groups["optimizer"].items():
-            index, _, key = name.partition(".")
-            if tensor.shape == ordered[int(index)].shape:
-                # The fused update walks weights and moments as one: they need the same layout.
-                tensor = torch.empty_like(ordered[int(index)]).copy_(tensor)
-            state.setdefault(int(index), {})[key] = tensor
-        current = self.optimizer.state_dict()
-        self.optimizer.load_state_dict({"state": state, "param_groups": current["param_groups"]})
+        restore_optimizer(self.optimizer, groups["optimizer"])
         counters = json.loads(metadata["counters"])
         self.step, self.images = counters["step"], counters["images"]
         self.seconds, self.best = counters["seconds"], counters["best"]
         self.history = counters["history"]
+
+
+def grouped(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Tensors of a training state by the first part of their names: model, average, optimizer."""
+    groups: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
+    for name, tensor in tensors.items():
+        group, _, rest = name.partition(".")
+        groups[group][rest] = tensor
+    return groups
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Tensor]) -> None:
+    """Fill an optimizer of one group with moments, by the index of their weight and their name."""
+    [group], state = optimizer.param_groups, {}
+    for name, tensor in saved.items():
+        index, _, key = name.partition(".")
+        weight = group["params"][int(index)]
+        if tensor.shape == weight.shape:
+            # The fused update walks weights and moments as one: they need the same layout.
+            tensor = torch.empty_like(weight).copy_(tensor)
+        state.setdefault(int(index), {})[key] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
 def _step_seed(seed: int, step: int, process: int) -> int:

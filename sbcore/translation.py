@@ -13,11 +13,19 @@ from torch import Tensor
 
 from sbcore import arguments, checkpoints
 from sbcore.devices import best_device, device_name
-from sbcore.halfbridges import DIRECTIONS, METHODS, EndPoint, NetworkConfig, Pair, schedule, walk
+from sbcore.halfbridges import (
+    DIRECTIONS,
+    METHODS,
+    EndPoint,
+    NetworkConfig,
+    Pair,
+    opposite,
+    schedule,
+    walk,
+)
 from sbcore.sampler import Evaluations, PictureNoise, Step
 
 KIND = "dsb"
-GAUSSIAN = "gaussian"  # the set of standard normal noise
 BATCH = 64  # pictures of one network call; bounds memory
 OnStep = Callable[[Step], Any]
 
@@ -44,6 +52,7 @@ class TranslationBridge:
         self.device = torch.device(device) if device is not None else best_device()
         self.facts, self.name = config, config.get("name", "")
         self.sets: tuple[str, str] = tuple(config["sets"])
+        self.noise = tuple(config.get("noise", (False, False)))  # which sets are N(0, I)
         self.method, self.sigma = config["method"], float(config["sigma"])
         self.steps, self.contrast = int(config["steps"]), float(config["contrast"])
         self.pictures = len(pair.config.shape) == 3
@@ -83,6 +92,10 @@ class TranslationBridge:
         """Name of the device for people."""
         return device_name(self.device)
 
+    def starts_from_noise(self, direction: str) -> bool:
+        """Whether a direction starts from standard normal noise: it generates."""
+        return self.noise[direction != DIRECTIONS[0]]
+
     def translate(
         self,
         images: Tensor,
@@ -98,7 +111,8 @@ class TranslationBridge:
         for step in self.translate_steps(images, direction, n, seed, steps=steps):
             if on_step is not None:
                 on_step(step)
-        return step.x.clamp(0, 1) if self.pictures else step.x
+        free = not self.pictures or self.starts_from_noise(opposite(direction))
+        return step.x if free else step.x.clamp(0, 1)
 
     def translate_steps(
         self,
@@ -112,7 +126,8 @@ class TranslationBridge:
         """Carry pictures into the other set; outcome j of picture i takes seed + i * n + j.
 
         Args:
-            images: k pictures (k, c, h, w) in [0, 1], or points (k, d).
+            images: k pictures (k, c, h, w) in [0, 1], or points (k, d). Where the direction starts
+                from noise, ``0.5 + 0.5 z`` for pictures, z standard normal.
             direction: "forward" (source to target) or "backward".
             n: Outcomes of each picture, beside each other in the result.
             seed: Of the first outcome.
@@ -166,8 +181,8 @@ class TranslationBridge:
             )
         if not bool(images.isfinite().all()):
             raise ValueError("images must be finite numbers")
-        noise = self.sets[DIRECTIONS.index(direction)] == GAUSSIAN
-        if self.pictures and not noise and not bool(((images >= 0) & (images <= 1)).all()):
+        free = not self.pictures or self.starts_from_noise(direction)
+        if not free and not bool(((images >= 0) & (images <= 1)).all()):
             raise ValueError("images must have values in [0, 1]")
         return images
 

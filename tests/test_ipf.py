@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sbcore import CheckpointError, DivergedError
 from sbcore.halfbridges import (
+    DIRECTIONS,
     METHODS,
     EndPoint,
     NetworkConfig,
@@ -111,8 +112,42 @@ def test_coupling_of_gaussians_is_that_of_entropic_transport(dim: int) -> None:
     assert torch.allclose(precision[:dim, dim:], -torch.eye(dim).double() / SIGMA**2, atol=1e-8)
 
 
+def variance_errors(chain: Any, steps: int, contrast: float) -> list[float]:
+    """Relative error of the variance after each step, exact: between Gaussians, a path is affine.
+
+    Row 0 of the batch differs from the last one by its start, row k by the noise of step k.
+    """
+    rows = torch.eye(steps + 2)
+    draws = iter(rows[1:])
+    start = FIRST[0] + rows[0][:, None]
+    errors, r = [], 1.0
+    for moment in chain(
+        Linear(), start, schedule(steps, contrast), SIGMA, lambda: next(draws)[:, None]
+    ):
+        r -= moment.h
+        apart = (moment.x - moment.x[-1]).square()
+        truth = r**2 * FIRST[1] + (1 - r) ** 2 * LAST[1]
+        truth += r * (1 - r) * (2 * exact_coupling() + SIGMA**2)
+        errors.append(float(FIRST[1] * apart[0] + apart[1:].sum()) / truth - 1)
+    return errors
+
+
+def test_steps_are_of_second_order_but_for_the_last() -> None:
+    before_last = [abs(variance_errors(walk, n, 1.0)[-2]) for n in (20, 40, 80)]
+    assert before_last[0] > 2.8 * before_last[1] > 2.8**2 * before_last[2]
+    euler = [abs(variance_errors(euler_walk, n, 1.0)[-2]) for n in (20, 40)]
+    assert euler[0] < 2.2 * euler[1] and euler[0] > 3 * before_last[0]
+
+
+def test_a_small_last_step_ends_at_the_closed_form() -> None:
+    small, even, euler = (
+        abs(variance_errors(*run)[-1])
+        for run in ((walk, 20, 10.0), (walk, 20, 1.0), (euler_walk, 20, 10.0))
+    )
+    assert small < 0.01 < min(even, euler)
+
+
 def test_exact_network_walks_to_the_closed_form() -> None:
-    """Steps of second order: to 1 %, where those of first order are 2 % off."""
     n = 400_000
     start = FIRST[0] + math.sqrt(FIRST[1]) * noise((n, 1), 1)()
     *_, last = walk(Linear(), start, schedule(20, 10.0), SIGMA, noise((n, 1), 2))
@@ -120,8 +155,6 @@ def test_exact_network_walks_to_the_closed_form() -> None:
     assert last.x.var() == pytest.approx(LAST[1], rel=0.01)
     coupling = ((start - start.mean()) * (last.x - last.x.mean())).mean()
     assert coupling == pytest.approx(exact_coupling(), rel=0.01)
-    *_, rough = euler_walk(Linear(), start, schedule(20, 10.0), SIGMA, noise((n, 1), 2))
-    assert rough.x.var() != pytest.approx(LAST[1], rel=0.01)
 
 
 def test_steps_of_second_order_reach_a_sharp_target() -> None:
@@ -171,7 +204,7 @@ def test_targets_are_those_of_equation_26() -> None:
 
 
 def test_targets_of_the_reversed_chain() -> None:
-    """By default the mean of the state before, which needs no second evaluation."""
+    """Its mean is that of the state before, which needs no second evaluation."""
     end, parts, x = Linear(), schedule(5, 3.0), torch.linspace(-2, 2, 7)[:, None]
     states, moves = matching_targets(end, x, parts, SIGMA, noise((7, 1)), printed=False)
     assert torch.allclose((states + moves)[:, 0], x, atol=1e-6)
@@ -332,6 +365,23 @@ def test_resume_equals_a_run_that_was_not_stopped(tmp_path: Path, method: str, s
     assert second.history == whole.history
 
 
+def test_a_run_stopped_while_it_measures_measures_when_it_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = finish(fitter())
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Fitter, "diagnose", interrupted)
+        finish(fitter(tmp_path))
+    second = finish(fitter(tmp_path, resume=True))
+    assert second.step == whole.step and second.history == whole.history
+    wanted, found = everything(whole), everything(second)
+    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+
+
 def test_resume_refuses_another_run(tmp_path: Path) -> None:
     finish(fitter(tmp_path, half_steps=1, iterations=1))
     with pytest.raises(CheckpointError, match="belongs to another run"):
@@ -345,8 +395,26 @@ def test_more_iterations_can_follow(tmp_path: Path) -> None:
 
 def test_time_budget_stops_and_saves(tmp_path: Path) -> None:
     run = finish(fitter(tmp_path, max_minutes=1e-9))
-    assert run.step == 1
+    assert run.step == 1 and not run.finished
     assert run.state_path.exists()
+    bridge = TranslationBridge.from_pretrained(tmp_path, "cpu")  # untrained, but usable
+    assert bridge.facts["training"]["half_bridges"] == 0
+    assert bridge.translate(torch.zeros(3, 1)).isfinite().all()
+
+
+def test_an_early_stop_keeps_the_model_that_is_there(tmp_path: Path) -> None:
+    finish(fitter(tmp_path))
+    finish(fitter(tmp_path, max_minutes=1e-9))
+    bridge = TranslationBridge.from_pretrained(tmp_path, "cpu")
+    assert bridge.facts["training"]["half_bridges"] == 4
+
+
+def test_iterations_of_another_run_do_not_stay(tmp_path: Path) -> None:
+    finish(fitter(tmp_path, iterations=3, half_steps=1))
+    kept = tmp_path / "training"
+    assert {path.name for path in kept.glob("iter*")} == {f"iteration-{k}" for k in (1, 2, 3)}
+    finish(fitter(tmp_path, iterations=2, half_steps=1))
+    assert {path.name for path in kept.glob("iter*")} == {"iteration-1", "iteration-2"}
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -376,6 +444,28 @@ def test_paths_that_leave_every_bound_are_noticed() -> None:
         run.average["backward"].trunk.linear.bias.fill_(1e6)
     with pytest.raises(DivergedError, match="a path"):
         finish(run)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_numbers_that_are_none_in_either_direction_are_noticed(
+    tmp_path: Path, direction: str
+) -> None:
+    run = fitter(tmp_path)
+    with torch.no_grad():
+        run.average[direction].trunk.linear.bias.fill_(math.nan)
+    assert math.isnan(run.diagnose(20)["score"])
+    with pytest.raises(DivergedError) as caught:
+        run._end_half()
+    assert "keeps" not in str(caught.value)  # nothing was saved yet
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_the_floor_of_a_small_set_is_that_of_its_halves() -> None:
+    points = noise((400, 1))()
+    small = Fitter(end_of_points("a", points), end_of_points("b", points), NET, Fitting())
+    floors = [small.diagnose(400, seed)["forward"]["floor"] for seed in range(5)]
+    drawn = fitter().diagnose(200)["backward"]["floor"]  # of 200 points of variance 1
+    assert 0.3 * drawn < min(floors) and max(floors) < 4 * drawn
 
 
 def test_progress_and_diagnostics() -> None:
@@ -410,6 +500,25 @@ def test_network_of_another_shape() -> None:
 def test_a_set_with_one_picture() -> None:
     with pytest.raises(ValueError, match="at least 2"):
         end_of_pictures("lonely", smooth_pictures(1))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"width": 0}, {"patch": 0}, {"patch": -2}, {"blocks": (0, 2)}, {"channels": (12, 16)}],
+)
+@pytest.mark.parametrize("shape", [(2,), (1, 16, 16)])
+def test_networks_that_are_none(shape: tuple[int, ...], options: dict[str, Any]) -> None:
+    if "channels" in options and len(shape) == 1:
+        assert NetworkConfig(shape, **options)  # points have no use for them
+        return
+    with pytest.raises(ValueError, match=r"at least 1|multiples of 8"):
+        NetworkConfig(shape, **options)
+
+
+def test_a_folder_that_cannot_be_is_refused_before_training(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match="file"):
+        fitter(tmp_path / "file")
 
 
 @pytest.mark.parametrize(

@@ -32,14 +32,14 @@ REPORT = {"model", "seed", "mode", "solver", "steps", "nfe", "seconds"}
 SEVEN = {"strokes": glyphs.DIGITS["7"]}
 
 
-def save_translator(folder, shape=(1, SIZE, SIZE), sets=("digits", "letters")):
+def save_translator(folder, shape=(1, SIZE, SIZE), sets=("digits", "letters"), **more):
     """A tiny model of random weights that translates."""
     torch.manual_seed(0)
     channels = {"channels": (8, 16), "blocks": (1, 1), "attention": (False, False)}
     pair = Pair(NetworkConfig(shape, width=16, frequencies=4, **channels))
     pair.measure(torch.randn(50, *shape) - 0.5, torch.randn(50, *shape), 1.0)
     perturb(pair)
-    facts = {"name": folder.name, "sets": list(sets), "method": "dsbm", "sigma": 1.0}
+    facts = {"name": folder.name, "sets": list(sets), "method": "dsbm", "sigma": 1.0, **more}
     save_translation(folder, pair, facts | {"steps": STEPS, "contrast": 2.0})
     return folder
 
@@ -50,7 +50,7 @@ def checkpoints(tmp_path_factory):
     save_tiny(folder / "faces", ratio=False)
     save_translator(folder / "tiny")
     save_translator(folder / "zcolour", (3, 16, 16), ("cats", "dogs"))
-    save_translator(folder / "zpoints", (2,), ("moons", "rings"))
+    save_translator(folder / "points", (2,), ("moons", "rings"))
     return folder
 
 
@@ -170,6 +170,31 @@ def test_a_picture_of_the_size_of_the_model_is_taken_as_it_is(bridge, tmp_path):
     shifted = np.roll(pixel, 4, 0)
     path = file_of(tmp_path, "five.png", Image.fromarray(shifted))
     assert np.array_equal(translate.read(bridge, path, "forward")[..., 0] * 255, shifted)
+    block = np.full((SIZE, SIZE), 255, np.uint8)  # a heavy letter touches its border
+    block[4:9, 6:12] = 0
+    path = file_of(tmp_path, "block.png", Image.fromarray(block))
+    assert np.array_equal(translate.read(bridge, path, "backward")[..., 0] * 255, block)
+
+
+def test_a_grey_photo_of_no_script_stays_as_it_is(tmp_path):
+    folder = save_translator(tmp_path / "grey", sets=("coats", "shoes"))
+    photo = Image.new("L", (60, 60), 240)
+    photo.paste(40, (20, 20, 40, 40))
+    seen = translate.read(TranslationBridge.from_pretrained(folder, "cpu"), photo, "forward")
+    assert seen[0, 0, 0] > 0.9 and seen[SIZE // 2, SIZE // 2, 0] < 0.3
+
+
+def test_a_direction_that_starts_from_noise_needs_no_picture(tmp_path):
+    folder = save_translator(tmp_path / "noisy", sets=("static", "letters"), noise=[True, False])
+    bridge = TranslationBridge.from_pretrained(folder, "cpu")
+    journey, _, facts = final(translate.translate(bridge, None, "forward", 2, 3, back=True))
+    again, *_ = final(translate.translate(bridge, None, "forward", 2, 3))
+    assert np.array_equal(journey.outcomes[1], again.outcomes[1])
+    assert journey.picture.min() < 0 and journey.picture.max() > 1
+    assert facts["steps"] == STEPS and len(journey.returns) == 2
+    models = Models(tmp_path, device="cpu")
+    *_, grid, _, _, line = translate.example(models, None, "forward")
+    assert grid.count("<figure") == 6 and "evaluations" in line
 
 
 def test_a_colour_model_takes_colours_and_a_plain_pen(models):
@@ -270,6 +295,14 @@ def test_the_film_and_the_strip_fit_any_number_of_steps(bridge, steps):
     assert {(79, 70, 229), (217, 97, 32)} <= colours  # both ways
 
 
+@pytest.mark.parametrize("steps", [1, 2, 5, 6, 7, 8, 40])
+def test_the_strip_ends_with_the_outcome(bridge, steps):
+    journey, _, _ = final(translate.translate(bridge, SEVEN, steps=steps))
+    times = [step.t for step in translate._spread(journey.steps)]
+    assert times == sorted(set(times)) and times[-1] == 1
+    assert len(times) == min(steps, translate.STRIP)
+
+
 def test_the_strip_of_one_way_has_one_bar(bridge):
     journey, _, _ = final(translate.translate(bridge, SEVEN))
     colours = {c for _, c in translate.strip(journey, "forward", bridge).getcolors(2**20)}
@@ -298,7 +331,7 @@ def test_it_names_what_is_wrong(bridge, calls, options, words):
 
 def test_each_kind_of_model_is_offered_apart(models):
     assert models.names == ["faces"]
-    assert models.translations == ["tiny", "zcolour", "zpoints"]
+    assert models.translations == ["tiny", "zcolour"]
     assert isinstance(models.get(), Bridge)
     assert isinstance(models.translation(), TranslationBridge)
 
@@ -310,7 +343,7 @@ def test_a_model_of_the_other_kind_is_a_sentence(models):
         models.translation("faces")
     with pytest.raises(CheckpointError, match="no model 'nobody'; choose tiny"):
         models.translation("nobody")
-    refused(lambda: translate.read(models.translation("zpoints"), SEVEN, "forward"), "points")
+    refused(lambda: translate.read(models.translation("points"), SEVEN, "forward"), "points")
 
 
 def test_without_a_model_that_translates_the_tab_says_so(tmp_path):
@@ -387,7 +420,7 @@ def test_the_button_translates_what_is_drawn(page):
         ({"source": {"strokes": []}}, "drawing is empty"),
         ({"source": SEVEN, "Outcomes": None}, "number of outcomes"),
         ({"source": SEVEN, "Seed": -1, "new seed each time": False}, "seed"),
-        ({"source": SEVEN, "Model": "zpoints"}, "points of the plane"),
+        ({"source": SEVEN, "Model": "points"}, "points of the plane"),
         ({"source": SEVEN, "Model": "faces"}, "cannot translate"),
     ],
 )
@@ -576,7 +609,7 @@ def test_translate_with_options(client, five):
         ({"seed": -1}, "seed"),
         ({"model": "nobody"}, "no model 'nobody'"),
         ({"model": "faces"}, "cannot translate"),
-        ({"model": "zpoints"}, "points of the plane"),
+        ({"model": "points"}, "points of the plane"),
     ],
 )
 def test_translate_refuses_with_a_sentence(client, five, options, words):

@@ -129,12 +129,14 @@ def test_points_are_carried_in_their_own_units(tmp_path: Path) -> None:
 
 
 def test_noise_of_a_gaussian_set_may_leave_the_range(tmp_path: Path) -> None:
-    save_translation(tmp_path, tiny_pair(), CONFIG | {"sets": ["gaussian", "letters"]})
+    save_translation(tmp_path, tiny_pair(), CONFIG | {"noise": [True, False]})
     bridge = TranslationBridge.from_pretrained(tmp_path, "cpu")
     noise = torch.randn(2, 1, 8, 8)
     assert bridge.translate(noise, "forward").shape == noise.shape
     with pytest.raises(ValueError, match=r"values in \[0, 1\]"):
         bridge.translate(noise, "backward")
+    there = bridge.translate(torch.rand(2, 1, 8, 8), "backward", seed=3)
+    assert not bool(((there >= 0) & (there <= 1)).all())  # the ends are noise: not clamped
 
 
 @pytest.mark.parametrize(
@@ -273,6 +275,29 @@ def test_command_trains_points_and_resumes(
     assert bridge.translate(torch.zeros(3, 2)).shape == (3, 2)
 
 
+def test_command_out_of_time_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sets = ("--source", "moons", "--target", "rings", "--out", str(tmp_path / "m"))
+    options = ("--max-minutes", "1e-9", "--method", "dsb", "--printed")
+    assert run(monkeypatch, *sets, *SHORT, *options) == 0
+    assert "iteration 1; --resume continues" in capsys.readouterr().err
+    bridge = TranslationBridge.from_pretrained(tmp_path / "m")
+    assert bridge.facts["training"]["plan"]["printed"]
+    assert bridge.translate(torch.zeros(3, 2)).shape == (3, 2)
+
+
+def test_names_do_not_hide_the_noise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = str(idx_file(tmp_path / "a" / "a-idx3-ubyte.gz", 30))
+    sets = ("--source", "gaussian", "--target", path, "--out", str(tmp_path / "m"))
+    options = ("--size", "8", "--channels", "8", "16", "--names", "static", "glyphs")
+    assert run(monkeypatch, *sets, *SHORT, *options) == 0
+    bridge = TranslationBridge.from_pretrained(tmp_path / "m")
+    assert bridge.sets == ("static", "glyphs")
+    assert bridge.starts_from_noise("forward") and not bridge.starts_from_noise("backward")
+    assert bridge.translate(0.5 + 0.5 * torch.randn(2, 1, 8, 8)).shape == (2, 1, 8, 8)
+
+
 def test_command_trains_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = [str(idx_file(tmp_path / f"{i}" / "a-idx3-ubyte.gz", 30)) for i in range(2)]
     options = ("--size", "8", "--channels", "8", "16", "--method", "dsb", "--license", "free")
@@ -289,6 +314,7 @@ def test_command_trains_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (("--steps", "0"), "steps must be a whole number of at least 1"),
         (("--sigma", "-1"), "sigma must be a finite number > 0"),
         (("--target", "nowhere.zip"), "no data at nowhere.zip"),
+        (("--width", "0"), "width, patch and blocks must be at least 1"),
     ],
 )
 def test_command_refuses_with_a_sentence(

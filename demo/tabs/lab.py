@@ -240,11 +240,7 @@ def known(trained: Trained | None, key: str, networks: str) -> tuple[PlaneBridge
 
 def training_html(fraction: float, left: float, iteration: int) -> str:
     """Progress of a training."""
-    return (
-        f'<div class="status"><div class="bar" role="progressbar" aria-valuenow='
-        f'"{100 * fraction:.0f}"><div style="width:{100 * fraction:.1f}%"></div></div>'
-        f"training · {left:.0f} s left · {iteration:,} iterations</div>"
-    )
+    return widgets.bar_html(fraction, f"training · {left:.0f} s left · {iteration:,} iterations")
 
 
 def train(

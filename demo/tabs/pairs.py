@@ -269,7 +269,4 @@ def training_html(fitter: Fitter, progress: Any) -> str:
     fraction, left = (progress.fraction, progress.seconds_left) if progress else (0.0, None)
     text = f"training · iteration {fitter.iteration} of {fitter.plan.iterations}"
     text += f", {fitter.direction}" + ("" if left is None else f" · {left:.0f} s left")
-    return (
-        f'<div class="status"><div class="bar" role="progressbar" aria-valuenow='
-        f'"{100 * fraction:.0f}"><div style="width:{100 * fraction:.1f}%"></div></div>{text}</div>'
-    )
+    return widgets.bar_html(fraction, text)

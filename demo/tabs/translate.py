@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import gradio as gr
@@ -15,7 +15,7 @@ from PIL import Image
 from demo import glyphs, imaging, media, runs, widgets
 from demo.models import Models
 from demo.tabs import pairs
-from sbcore import DIRECTIONS, Step, TranslationBridge, follow, frame_indices
+from sbcore import DIRECTIONS, Step, TranslationBridge, follow, frame_indices, opposite
 
 PAD_JS = widgets.asset("pen.js", "pad.js")
 PAD_HTML = widgets.asset("pad.html")
@@ -77,13 +77,13 @@ def translate(
         raise ValueError(f"The direction must be {names}; got {direction!s:.40}.")
     count = runs.whole("The number of outcomes", count, 1, MAX_COUNT)
     steps = runs.steps_of(steps) or bridge.steps
-    journey = Journey(read(bridge, source, direction), count)
+    journey = Journey(read(bridge, source, direction, seed), count)
     total = (1 + back) * steps
     run = _there(bridge, journey, direction, seed, steps, total)
     if back:
         run = _and_back(run, bridge, journey, direction, seed, steps, total)
     for update in runs.watch(_kept(run, journey, steps)):
-        facts = runs.report(bridge, update, seed, direction, bridge.method)
+        facts = runs.report(bridge, update, seed, direction, bridge.method) | {"steps": steps}
         if update.final and back:
             facts |= {"round_trip": [round(apart, 4) for apart in journey.apart]}
         yield journey, update, facts
@@ -108,11 +108,13 @@ def _and_back(
     steps: int,
     total: int,
 ) -> Iterator[Step]:
-    """The way back begins with the pictures that are shown, 8 bits a value."""
+    """The way back begins with the pictures that are shown, 8 bits a value; or with noise."""
     for last in there:
         yield last
-    start = np.stack([runs.to_engine(outcome) for outcome in journey.outcomes])
-    way = bridge.translate_steps(start, other(direction), 1, seed, steps=steps)
+    start, back = last.x, opposite(direction)
+    if not bridge.starts_from_noise(back):
+        start = np.stack([runs.to_engine(outcome) for outcome in journey.outcomes])
+    way = bridge.translate_steps(start, back, 1, seed, steps=steps)
     for step in follow(way, offset=steps, total=total, nfe=last.nfe):
         journey.returns = _seen(step, step.index == total)
         yield replace(step, stage=2)
@@ -134,17 +136,11 @@ def _seen(step: Step, final: bool) -> list[np.ndarray]:
     return [imaging.to_uint8(one).astype(np.float32) / 255 for one in seen]
 
 
-def other(direction: str) -> str:
-    """The opposite direction."""
-    return DIRECTIONS[1 - DIRECTIONS.index(direction)]
+def read(bridge: TranslationBridge, source: Any, direction: str, seed: int = 0) -> np.ndarray:
+    """A drawing or a picture as the set holds it, (h, w, c) in [0, 1]; noise needs none.
 
-
-def read(bridge: TranslationBridge, source: Any, direction: str) -> np.ndarray:
-    """A drawing or a picture as the set holds it, (h, w, c) in [0, 1].
-
-    Grey sets are light on dark: dark ink on a light ground is turned round. For digits and
-    letters the ink is moved and scaled to where the set has it, unless the picture is of the
-    model's size.
+    Digits and letters are light on dark: dark ink on a light ground is turned round, then moved
+    and scaled to where the set has it. A picture of the model's size is taken as it is.
 
     Raises:
         ValueError: If it cannot be read, or is empty, or the model has no pictures.
@@ -152,6 +148,9 @@ def read(bridge: TranslationBridge, source: Any, direction: str) -> np.ndarray:
     if not bridge.pictures:
         raise ValueError(f"The model {bridge.name} joins points of the plane, not pictures.")
     channels, size, _ = bridge.shape
+    if bridge.starts_from_noise(direction):
+        noise = np.random.default_rng(seed).standard_normal((size, size, channels))
+        return (0.5 + 0.5 * noise).astype(np.float32)
     script = glyphs.script_of(bridge.sets[DIRECTIONS.index(direction)])
     if isinstance(source, dict):
         ink = glyphs.write(source.get("strokes"), script, size)
@@ -163,9 +162,9 @@ def read(bridge: TranslationBridge, source: Any, direction: str) -> np.ndarray:
     picture = imaging.open_picture(source)
     if channels != 1:
         return imaging.fit_square(picture, size, channels)
-    ink = glyphs.light_on_dark(np.asarray(picture.convert("L"), np.float32) / 255)
+    ink = np.asarray(picture.convert("L"), np.float32) / 255
     if script.box is not None and picture.size != (size, size):
-        return glyphs.settle(ink, script, size)
+        return glyphs.settle(glyphs.light_on_dark(ink), script, size)
     if float(np.ptp(ink)) < glyphs.INK:
         raise glyphs.DrawingError(f"The picture is empty: there is no {script.one} in it.")
     return imaging.fit_square(Image.fromarray(imaging.to_uint8(ink)), size, 1)
@@ -207,10 +206,7 @@ def strip(journey: Journey, direction: str, bridge: TranslationBridge) -> Image.
     """States of every outcome in a row of its own; the way back beside the way there."""
     one, another = _ones(bridge, direction)
     ways = [[step for step in journey.steps if step.stage == stage] for stage in (1, 2)]
-    chosen = [
-        [way[round((len(way) - 1) * k / (STRIP - 1))] for k in range(min(STRIP, len(way)))]
-        for way in ways
-    ]
+    chosen = [_spread(way) for way in ways]
     groups = [(f"{one} to {another}", 1 + len(chosen[0]))]
     groups += [("and back", len(chosen[1]))] if chosen[1] else []
     steps = chosen[0] + chosen[1]
@@ -226,6 +222,12 @@ def strip(journey: Journey, direction: str, bridge: TranslationBridge) -> Image.
     for k, row in enumerate(rows):
         paper.paste(row, (0, k * row.height))
     return paper
+
+
+def _spread(way: list[Step]) -> list[Step]:
+    """At most `STRIP` steps of a way, evenly; the last is among them."""
+    count = min(STRIP, len(way))
+    return [way[round((len(way) - 1) * k / max(1, count - 1))] for k in range(count)]
 
 
 def grid(
@@ -296,11 +298,11 @@ def example(models: Models, name: str | None, direction: str) -> tuple[Any, ...]
     bridge = models.translation(name)
     source = first(bridge, direction)
     offered = gr.update(choices=choices(bridge), value=direction)
-    if source is None:
+    if source is None and not bridge.starts_from_noise(direction):
         hint = widgets.note_html("Draw on the square or upload a picture, then press Translate.")
         return offered, pad(bridge, direction), None, "", "", None, hint
     *_, last = show(bridge, source, direction, 3, EXAMPLE_SEED)
-    return offered, pad(bridge, direction, **source), source, *last
+    return offered, pad(bridge, direction, **(source or {})), source, *last
 
 
 def build(models: Models, tab: gr.Tab) -> None:
@@ -395,13 +397,13 @@ def _wire(
             return
         yield from handler(name, direction, source, count, seed, False, steps)
 
-    shown = [*views, controls.seed]
-    widgets.run_and_stop(*buttons, status, handler, controls.all(), shown)
     drawn = drawing.input(_strokes, None, controls.source, **widgets.QUIET)
-    newest = partial(drawn.then, trigger_mode="multiple")  # "once" would wait for the cancelled run
-    running = widgets.compute(newest, at_once, controls.all(), shown, status)
-    for changed in (drawing.input, controls.direction.input, controls.model.input):
-        changed(None, cancels=[running], **widgets.QUIET)  # its picture is no longer wanted
+    changes = (drawing.input, controls.direction.input, controls.model.input, upload.upload)
+    widgets.run_and_stop(
+        *(*buttons, status, handler, controls.all(), [*views, controls.seed]),
+        also=[(drawn.then, at_once)],
+        gone=changes,
+    )
 
     def begin(name: Any, direction: str, seen: Any = None) -> tuple[Any, ...]:
         """The example of a direction, unless there is something already."""

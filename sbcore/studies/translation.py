@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,14 @@ from torch import Tensor
 
 from sbcore import data
 from sbcore.arguments import count as whole
-from sbcore.halfbridges import DIRECTIONS, other
+from sbcore.halfbridges import DIRECTIONS, opposite
+from sbcore.ipf import Fitting
 from sbcore.metrics import frechet_distance
+from sbcore.pairs import held_out
 from sbcore.studies.classifier import FEATURES, Classifier, accuracy, train_classifier
 from sbcore.studies.report import Progress, Report, Table, contact_sheet
 from sbcore.translation import TranslationBridge
 
-HELD_OUT = 500  # last pictures of a set; `train.py dsb` does not train on them
 CONFIDENT = 0.9  # probability of the likeliest class
 REACHED = 0.01  # share of the pictures that a class has at least, to count as reached
 SHOWN = 12  # pictures of the sheet, in each direction
@@ -33,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, default=model, help="translates between IDX sets")
     parser.add_argument("--source", help="IDX pictures that it starts from, labels beside them")
     parser.add_argument("--target", help="those that it ends in; without both: no such table")
-    parser.add_argument("--count", type=int, default=HELD_OUT, help="held-out pictures translated")
+    parser.add_argument("--count", type=int, default=500, help="held-out pictures translated")
     parser.add_argument("--epochs", type=int, default=20, help="of the classifiers")
     parser.add_argument("--write", action="store_true", help="write the card and sheet.png there")
 
@@ -67,7 +69,7 @@ class Judged:
 
 def pictures_part(report: Report, options: argparse.Namespace, progress: Progress) -> None:
     """Add the table of translated pictures, by iteration, and a sheet; write the card."""
-    count = whole("count", options.count, HELD_OUT, least=10)
+    count = whole("count", options.count, 500, least=10)
     count, epochs = (20, 1) if options.quick else (count, whole("epochs", options.epochs, 20))
     bridge = TranslationBridge.from_pretrained(options.model)
     sets = [
@@ -80,7 +82,7 @@ def pictures_part(report: Report, options: argparse.Namespace, progress: Progres
         table.rows.append((way, "not translated", *last.judge(first.held_out)))
         for title, model in iterations(options.model, bridge):
             progress(f"{way}, {title}", 0, 1)
-            translated = model.translate(first.held_out, direction, seed=options.seed)
+            translated = model.translate(first.held_out, direction, seed=options.seed).cpu()
             table.rows.append((way, title, *last.judge(translated)))
             progress(f"{way}, {title}", 1, 1)
         table.rows.append((way, f"real {last.name} of the training set", *last.judge(last.seen)))
@@ -102,30 +104,33 @@ def open_set(
     seed: int,
     progress: Progress,
 ) -> Judged:
-    """Load a set, train its classifier on all but the held-out pictures, and test it on them."""
+    """Load a set, train its classifier on all but the held-out pictures, and test it on them.
+
+    Raises:
+        ValueError: If fewer than ``count`` are held out, or there are no labels for all.
+    """
     pictures = data.load_images(path, shape[-1], shape[0]).float() / 255
     labels = data.load_labels(path)
     if len(labels) != len(pictures):
         raise ValueError(f"{path} has {len(pictures)} pictures, but {len(labels)} labels")
-    seen, held_out = pictures[:-HELD_OUT], pictures[-HELD_OUT:]
-    if len(seen) < HELD_OUT:
-        raise ValueError(f"{path} has {len(pictures)} pictures; {2 * HELD_OUT} are needed")
+    held = held_out(len(pictures))
+    if held < count:
+        raise ValueError(f"{held} of the {len(pictures)} pictures of {path} are held out: too few")
+    seen, unseen = pictures[:-held], pictures[-held:]
     what = f"classifier of {name}"
-    classifier = train_classifier(seen, labels[:-HELD_OUT], epochs, seed, progress, what)
-    right = accuracy(classifier, held_out, labels[-HELD_OUT:])
-    return Judged(name, seen[-count:], held_out[-count:], classifier, right)
+    classifier = train_classifier(seen, labels[:-held], epochs, seed, progress, what)
+    right = accuracy(classifier, unseen, labels[-held:])
+    return Judged(name, seen[-count:], unseen[-count:], classifier, right)
 
 
 def iterations(folder: Path, bridge: TranslationBridge) -> Iterator[tuple[str, TranslationBridge]]:
     """The model after each iteration, as far as its training is at hand, and as it is."""
-    kept = sorted(
-        (folder / "training").glob("iteration-*"), key=lambda path: int(path.name.split("-")[1])
-    )
-    for path in kept[:-1]:
-        title = path.name.replace("-", " ")
-        yield title, TranslationBridge.from_pretrained(path, bridge.device)
-    half_bridges = bridge.facts.get("training", {}).get("half_bridges", 0)
-    yield f"iteration {half_bridges // 2}", bridge
+    done = bridge.facts.get("training", {}).get("half_bridges", 0) / 2
+    for number in range(1, math.ceil(done)):
+        path = folder / "training" / f"iteration-{number}"
+        if path.is_dir():
+            yield f"iteration {number}", TranslationBridge.from_pretrained(path, bridge.device)
+    yield f"iteration {done:g}", bridge
 
 
 def note(sets: list[Judged], count: int) -> str:
@@ -143,22 +148,19 @@ def examples(bridge: TranslationBridge, sets: list[Judged], seed: int) -> Tensor
     """Pictures above their translations, both directions; made by the model, so free to share."""
     rows = []
     for direction, each in zip(DIRECTIONS, sets[::-1], strict=True):
-        start = bridge.translate(each.held_out[:SHOWN], other(direction), seed=seed)
+        start = bridge.translate(each.held_out[:SHOWN], opposite(direction), seed=seed)
         found = bridge.translate(start, direction, n=OUTCOMES, seed=seed)
         rows += [start, *found.view(len(start), OUTCOMES, *start.shape[1:]).unbind(1)]
-    return torch.cat(rows)
+    return torch.cat(rows).cpu()
 
 
 def card(bridge: TranslationBridge, table: Table) -> str:
     """The model card in Markdown."""
     facts: dict[str, Any] = bridge.facts
     training, about = facts["training"], facts.get("data", {})
-    plan, licence = training["plan"], about.get("license", "unknown")
+    plan, licence = Fitting(**training["plan"]), about.get("license", "unknown")
     first, last = bridge.sets
-    images = sum(
-        round(plan["half_steps"] * (plan["first"] if half < 2 else 1)) * plan["batch_size"]
-        for half in range(training["half_bridges"])
-    )
+    images = plan.batch_size * sum(map(plan.length, range(training["half_bridges"])))
     lines = [
         f"---\nlicense: other\nlicense_name: {licence!r}\nlibrary_name: sbcore\n---\n",
         f"# {bridge.name}\n",
