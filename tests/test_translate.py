@@ -396,6 +396,15 @@ def test_the_page_computes_in_the_one_queue(page):
         assert block.concurrency_id == "model" and block.queue
 
 
+def test_every_change_of_mind_ends_both_runs_and_brings_the_button_back(page):
+    button, pen, *_ = (block._id for block in named(page, "guarded"))
+    [pad] = [block for block in page.blocks.values() if block.elem_id == "translate-pad"]
+    ending = [block for block in page.fns.values() if {button, pen} <= set(block.cancels)]
+    events = [event for block in ending for event in block.targets]
+    assert (pad._id, "edit") in events  # at once; its "input" comes after a pause
+    assert sorted(name for _, name in events) == ["click", "edit", "input", "input", "upload"]
+
+
 def values_of(block, **changes):
     """Initial values of a handler's inputs, by label where changed; a state is "source"."""
     values = []

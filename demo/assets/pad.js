@@ -2,6 +2,7 @@
 // `element` is the component's root; `watch` fires when Python sends other examples.
 // Points are in the unit square, y downwards.
 const PAUSE = 700; // milliseconds after the pen is lifted: a sign may have several strokes
+const SHORT = 250; // after an example is chosen
 const find = (selector) => element.querySelector(selector);
 const canvas = find('canvas');
 const state = {pad: null, picture: null, timer: null};
@@ -51,8 +52,10 @@ function draw() {
   find('.hint').hidden = Boolean(pen.strokes.length || pen.stroke || state.picture);
 }
 
-// Not before the hand rests; an empty square has nothing to send.
+// Not before the hand rests. What runs for the old drawing ends at once, so that its end cannot
+// overtake the start of the new run.
 function send(wait = PAUSE) {
+  trigger('edit');
   clearTimeout(state.timer);
   state.timer = setTimeout(() => trigger('input', {strokes: pen.strokes}), wait);
 }
@@ -82,7 +85,7 @@ function load() {
     const context = sheet(picture, 64);
     context.setTransform(52, 0, 0, 52, 6, 6);
     ink(context, strokes, pad.pen);
-    button.addEventListener('click', () => { choose(strokes); send(0); });
+    button.addEventListener('click', () => { choose(strokes); send(SHORT); });
     return button;
   }));
   choose(pad.strokes);

@@ -398,7 +398,7 @@ def _wire(
         yield from handler(name, direction, source, count, seed, False, steps)
 
     drawn = drawing.input(_strokes, None, controls.source, **widgets.QUIET)
-    changes = (drawing.input, controls.direction.input, controls.model.input, upload.upload)
+    changes = (drawing.edit, controls.direction.input, controls.model.input, upload.upload)
     widgets.run_and_stop(
         *(*buttons, status, handler, controls.all(), [*views, controls.seed]),
         also=[(drawn.then, at_once)],

@@ -418,7 +418,7 @@ def generation_part(report: Report, sizes: Sizes, progress: Progress) -> None:
         least = floor(name, sizes)
         for steps in GENERATION_STEPS:
             plan = sizes.plan(replace(GENERATION, steps=steps))
-            first, *_, last = generated(name, plan, sizes, progress)
+            first, last = generated(name, plan, sizes, progress)
             longer = replace(plan, iterations=1, half_steps=plan.half_steps * plan.iterations)
             [alone] = generated(name, longer, sizes, progress)
             table.rows.append((name, steps, first, alone, last, plan.iterations, least))
@@ -431,14 +431,17 @@ def generation_part(report: Report, sizes: Sizes, progress: Progress) -> None:
 
 
 def generated(name: str, plan: Fitting, sizes: Sizes, progress: Progress) -> list[float]:
-    """W2 of generated points after each iteration; sigma is a factor on the spread of the data."""
+    """W2 of generated points after the first iteration and, if there are more, after the last.
+
+    The sigma of the plan is a factor on the spread of the data.
+    """
     data = Ends(name, PLANE[name])
     plan = replace(plan, sigma=plan.sigma * spread(data))
     fitter = Fitter(data, blurred(data, plan.sigma), NetworkConfig((2,)), plan)
     what, found = f"{name}, {plan.steps} steps, {plan.iterations} iterations", []
     for done in fitter:
         progress(what, done.step, plan.total)
-        if done.evaluation and done.evaluation["trained"] == "backward":
+        if done.evaluation and done.evaluation["half"] in (0, 2 * plan.iterations - 2):
             found.append(fmean(distances(fitter, "backward", sizes)[0]))
     return found
 
