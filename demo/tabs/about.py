@@ -158,7 +158,7 @@ BETWEEN_SETS = (
 )
 SECOND_ORDER = (
     Piece(
-        "Its steps, to second order with one evaluation each",
+        "Its steps: second order but for the last, one evaluation each",
         r"With $p = h / r$ and $J$ the Jacobian of $D$, the noise of a step has covariance "
         r"$\sigma^2 h\,(1 - p + pJ)$. On a bridge $D$ is a martingale, so its change is $J$ noise:"
         "\n\n"
