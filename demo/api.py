@@ -196,12 +196,15 @@ def _translate(models: Models) -> Callable[..., Iterator[Any]]:
     def translate_(image, direction="forward", count=1, seed=0, model=None):
         """Carry ``image`` into the other set of a model ("forward": its source to its target).
 
-        Returns the outcomes as PNG files, a film strip of their paths (PNG) and a report.
+        A direction that starts from noise needs no image. Returns the outcomes as PNG files, a film
+        strip of their paths (PNG) and a report.
         """
         with widgets.sentences(), widgets.downloads() as folder:
             bridge = models.translation(model or None)
-            with widgets.about("image"):
-                picture = imaging.open_picture(image)
+            picture = None
+            if not bridge.starts_from_noise(direction):
+                with widgets.about("image"):
+                    picture = imaging.open_picture(image)
             run = translate.translate(bridge, picture, direction, count, runs.seed_of(seed))
             for journey, update, facts in run:
                 if update.final:

@@ -51,6 +51,7 @@ def checkpoints(tmp_path_factory):
     save_translator(folder / "tiny")
     save_translator(folder / "zcolour", (3, 16, 16), ("cats", "dogs"))
     save_translator(folder / "points", (2,), ("moons", "rings"))
+    save_translator(folder / "zznoise", sets=("static", "letters"), noise=[True, False])
     return folder
 
 
@@ -331,7 +332,7 @@ def test_it_names_what_is_wrong(bridge, calls, options, words):
 
 def test_each_kind_of_model_is_offered_apart(models):
     assert models.names == ["faces"]
-    assert models.translations == ["tiny", "zcolour"]
+    assert models.translations == ["tiny", "zcolour", "zznoise"]
     assert isinstance(models.get(), Bridge)
     assert isinstance(models.translation(), TranslationBridge)
 
@@ -590,6 +591,11 @@ def sentence(call):
     text = str(caught.value)
     assert "Traceback" not in text and text[0].isupper() and text.rstrip().endswith("."), text
     return text
+
+
+def test_translate_from_noise_needs_no_image(client):
+    files, _, report = client.predict(None, count=2, model="zznoise", api_name="/translate")
+    assert len(files) == 2 and report["steps"] == STEPS
 
 
 def test_translate_by_default(client, five):

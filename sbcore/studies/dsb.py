@@ -232,7 +232,7 @@ def gaussian_part(report: Report, sizes: Sizes, progress: Progress) -> None:
             table.rows += [(dim, TITLES[method], place, *found) for place, found in rows]
         table.rows.append((dim, "floor", None, *_gaussian_floor(truth, n, sizes.seed)))
     table.note = (
-        f"Of {10 * sizes.points} paths ({sizes.points} times the dimension, if that is more), "
+        f"Of {10 * sizes.points:,} paths ({sizes.points:,} times the dimension, if that is more), "
         "forward, sigma = 1, against entropic transport in closed form (Janati et al. 2020). "
         "floor: as many paths of the true coupling."
     )
@@ -294,7 +294,7 @@ def plane_part(report: Report, sizes: Sizes, progress: Progress) -> None:
     floors = {target: floor(target, sizes) for target in {target: None for _, target in PAIRS}}
     table.rows.append(("floor", *(floors[target] for _, target in PAIRS)))
     table.note = (
-        f"Means of {DRAWS} draws of {sizes.points} new points. floor: that of two independent "
+        f"Means of {DRAWS} draws of {sizes.points:,} new points. floor: that of two independent "
         "samples of the target. Published: Tong et al. 2024, Table 2; sets in the conventions of "
         f"its code. All trainings together: {seconds / 60:.1f} minutes."
     )
@@ -423,7 +423,7 @@ def generation_part(report: Report, sizes: Sizes, progress: Progress) -> None:
             [alone] = generated(name, longer, sizes, progress)
             table.rows.append((name, steps, first, alone, last, plan.iterations, least))
     table.note = (
-        f"Means of {DRAWS} draws of {sizes.points} new points. The Gaussian has the mean of the "
+        f"Means of {DRAWS} draws of {sizes.points:,} new points. The Gaussian has the mean of the "
         "data and, for each value, its variance plus sigma^2: what the reference reaches to second "
         "order. 'Trained longer': as many steps as all iterations of this direction together."
     )
