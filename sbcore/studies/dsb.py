@@ -439,10 +439,13 @@ def generated(name: str, plan: Fitting, sizes: Sizes, progress: Progress) -> lis
     plan = replace(plan, sigma=plan.sigma * spread(data))
     fitter = Fitter(data, blurred(data, plan.sigma), NetworkConfig((2,)), plan)
     what, found = f"{name}, {plan.steps} steps, {plan.iterations} iterations", []
+    last = 2 * plan.iterations - 2  # the other direction after it is not needed
     for done in fitter:
-        progress(what, done.step, plan.total)
-        if done.evaluation and done.evaluation["half"] in (0, 2 * plan.iterations - 2):
+        progress(what, done.step, plan.total - plan.half_steps)
+        if done.evaluation and done.evaluation["half"] in (0, last):
             found.append(fmean(distances(fitter, "backward", sizes)[0]))
+        if fitter.half > last:
+            break
     return found
 
 
