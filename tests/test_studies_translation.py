@@ -96,6 +96,8 @@ def test_classifier_learns_and_heeds_its_seed() -> None:
     x, y = torch.from_numpy(pictures)[:, None] / 255, torch.from_numpy(labels).long()
     found = [train_classifier(x, y, 4, seed=1, progress=silent) for _ in range(2)]
     assert accuracy(found[0], x, y) > 0.9
+    wrong = (y + 1) % CLASSES
+    assert accuracy(found[0], x, wrong, least=0.5) < 0.1
     assert torch.equal(found[0].features(x[:5]), found[1].features(x[:5]))
 
 

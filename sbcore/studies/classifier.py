@@ -98,6 +98,7 @@ def _turned(pictures: Tensor, generator: torch.Generator) -> Tensor:
     return F.grid_sample(pictures, grid, align_corners=False)
 
 
-def accuracy(network: Classifier, pictures: Tensor, labels: Tensor) -> float:
-    """Share of pictures whose likeliest class is the label."""
-    return float((network.probabilities(pictures).argmax(1) == labels).float().mean())
+def accuracy(network: Classifier, pictures: Tensor, labels: Tensor, least: float = 0.0) -> float:
+    """Share whose likeliest class is the label, of pictures where it has probability >= least."""
+    likeliest, found = network.probabilities(pictures).max(1)
+    return float((found == labels)[likeliest >= least].float().mean())

@@ -51,6 +51,9 @@ class Judged:
     """(n, 1, h, w) in [0, 1]."""
     classifier: Classifier
     accuracy: float
+    """Of the classifier on the set's unseen pictures."""
+    confident_accuracy: float
+    """On those that it is confident about."""
 
     def judge(self, pictures: Tensor) -> tuple[float, int, float, float]:
         """Share of confident ones, classes reached, share of the rarest, Frechet distance."""
@@ -119,8 +122,8 @@ def open_set(
     seen, unseen = pictures[:-held], pictures[-held:]
     what = f"classifier of {name}"
     classifier = train_classifier(seen, labels[:-held], epochs, seed, progress, what)
-    right = accuracy(classifier, unseen, labels[-held:])
-    return Judged(name, seen[-count:], unseen[-count:], classifier, right)
+    right = [accuracy(classifier, unseen, labels[-held:], least) for least in (0.0, CONFIDENT)]
+    return Judged(name, seen[-count:], unseen[-count:], classifier, *right)
 
 
 def iterations(folder: Path, bridge: TranslationBridge) -> Iterator[tuple[str, TranslationBridge]]:
@@ -135,7 +138,10 @@ def iterations(folder: Path, bridge: TranslationBridge) -> Iterator[tuple[str, T
 
 def note(sets: list[Judged], count: int) -> str:
     """What the numbers mean."""
-    right = " and ".join(f"{each.accuracy:.1%} of {each.name}" for each in sets)
+    right = " and ".join(
+        f"{each.accuracy:.1%} of {each.name} ({each.confident_accuracy:.1%} where confident)"
+        for each in sets
+    )
     return (
         f"{count} held-out pictures each. Classifiers trained beside it are right on {right} that "
         f"they have not seen. confident: share with a probability of {CONFIDENT:g} or more; "
