@@ -54,21 +54,21 @@ def exact_coupling() -> float:
 
 
 class Linear(EndPoint):
-    """The exact network of the bridge between FIRST and LAST, times ``gain``."""
+    """The exact network of the bridge between FIRST and LAST, times ``gain``; or backward."""
 
-    def __init__(self, gain: float = 1.0) -> None:
+    def __init__(self, gain: float = 1.0, ends: tuple[Any, Any] = (FIRST, LAST)) -> None:
         super().__init__(nn.Identity(), (1,))
-        self.gain = gain
-        self.means.copy_(torch.tensor([[FIRST[0]], [LAST[0]]]))
-        self.variances.copy_(torch.tensor([FIRST[1], LAST[1]]))
+        self.gain, self.ends = gain, ends
+        self.means.copy_(torch.tensor([[mean] for mean, _ in ends]))
+        self.variances.copy_(torch.tensor([variance for _, variance in ends]))
         self.sigma.fill_(SIGMA)
 
     def residual(self, x: Tensor, r: Tensor) -> Tensor:
+        (first, v), (last, w) = self.ends
         rest, c = r.reshape(-1, 1), exact_coupling()
-        mean = rest * FIRST[0] + (1 - rest) * LAST[0]
-        variance = rest**2 * FIRST[1] + (1 - rest) ** 2 * LAST[1]
-        variance = variance + rest * (1 - rest) * (2 * c + SIGMA**2)
-        end = LAST[0] + (rest * c + (1 - rest) * LAST[1]) / variance * (x - mean)
+        mean = rest * first + (1 - rest) * last
+        variance = rest**2 * v + (1 - rest) ** 2 * w + rest * (1 - rest) * (2 * c + SIGMA**2)
+        end = last + (rest * c + (1 - rest) * w) / variance * (x - mean)
         return self.gain * (end - x) / (rest.sqrt() * self.scale)
 
 
@@ -458,6 +458,18 @@ def test_numbers_that_are_none_in_either_direction_are_noticed(
         run._end_half()
     assert "keeps" not in str(caught.value)  # nothing was saved yet
     assert not (tmp_path / "config.json").exists()
+
+
+def test_energies_of_a_bridge_differ_by_the_entropies() -> None:
+    """KL(P | W from the source) + KL(source | Lebesgue) reads the same from the other end."""
+    run = fitter(steps=100)
+    run.average.forward_end, run.average.backward_end = Linear(), Linear(ends=(LAST, FIRST))
+    found = run.diagnose(100_000)
+    forward, backward = (found[direction] for direction in DIRECTIONS)
+    entropies = 0.5 * math.log(FIRST[1] / LAST[1])
+    wanted = 2 * SIGMA**2 * entropies
+    assert forward["energy"] - backward["energy"] == pytest.approx(wanted, rel=0.03)
+    assert forward["coupling"] == pytest.approx(backward["coupling"], rel=0.02)
 
 
 def test_the_floor_of_a_small_set_is_that_of_its_halves() -> None:

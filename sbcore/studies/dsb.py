@@ -357,7 +357,8 @@ def diagnostics_table(histories: dict[str, list[dict[str, Any]]]) -> Table:
     table.note = (
         "distance: sliced W2 of the ends of 1,000 paths to the set they should reach; energy: "
         "mean squared drift, integrated over the path; coupling: covariance of start and end. Per "
-        "value. A Schrödinger bridge has the same energy and coupling in both directions."
+        "value. Both directions of a Schrödinger bridge have the same coupling, and energies that "
+        "differ by 2 sigma^2 times the difference of the two entropies."
     )
     return table
 
