@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -192,10 +192,6 @@ class Pair(nn.Module):
             end.variances.copy_(variances[order].clamp(min=1e-6))
             end.sigma.fill_(sigma)
 
-    def arguments(self) -> dict[str, Any]:
-        """For ``config.json``."""
-        return asdict(self.config)
-
 
 def _variance(points: Tensor) -> Tensor:
     """Mean variance of a value."""
@@ -256,7 +252,7 @@ def walk(
     yield Moment(0.0, parts[-1], x, predicted, predicted)
 
 
-def euler_walk(
+def euler_maruyama(
     end: EndPoint | None, x: Tensor, parts: list[float], sigma: float, draw: Draw
 ) -> Iterator[Moment]:
     """The chain of De Bortoli et al. 2021: ``x + h drift + sigma sqrt(h) noise``, also at last.
@@ -297,10 +293,9 @@ def matching_targets(
     """States and targets of mean matching (equations 26 and 27 of De Bortoli et al. 2021).
 
     A path ``X_{k+1} = F_k(X_k) + sigma sqrt(h) noise`` of one direction trains the other: from
-    X_{k+1} its mean is to move by ``F_k(X_k) - F_k(X_{k+1})``. That is right to first order in h:
-    between Gaussians, 20 steps end a tenth of the way short. Moving by ``X_k - X_{k+1}`` instead
-    fits the mean of the reversed path itself, at half the evaluations, and the path may then take
-    the steps of `walk`.
+    X_{k+1} its mean is to move by ``F_k(X_k) - F_k(X_{k+1})``, which is right to first order in h.
+    Moving by ``X_k - X_{k+1}`` instead fits the mean of the reversed path itself, at half the
+    evaluations, and the path may then take the steps of `walk`.
 
     Args:
         end: Network of the direction that is simulated; None: the reference, F_k(x) = x.
@@ -314,7 +309,7 @@ def matching_targets(
         States X_{k+1} and mean moves, (b, steps, ...) each.
     """
     states, moves, r = [], [], 1.0
-    chain = euler_walk if printed or end is None else walk
+    chain = euler_maruyama if printed or end is None else walk
     for moment in chain(end, x, parts, sigma, draw):
         move = moment.before - moment.x
         if printed and end is not None:

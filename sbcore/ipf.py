@@ -71,7 +71,7 @@ class Ends:
 
 
 def end_of_points(name: str, points: Tensor) -> Ends:
-    """A finite set of points (n, d), drawn in random order: each before any comes again.
+    """A finite set, (n, d) or (n, c, h, w), drawn in random order: each before any comes again.
 
     Raises:
         ValueError: If there are fewer than two points, or values that are not finite.
@@ -171,11 +171,6 @@ SETTINGS = tuple(
 """Entries of `Fitting` that a command line sets."""
 
 
-def trained_direction(half: int) -> str:
-    """Direction trained by a half-bridge, counted from 0."""
-    return "forward" if half % 2 else "backward"
-
-
 @dataclass
 class _Cache:
     """Simulated paths: what a half-bridge learns from."""
@@ -268,8 +263,8 @@ class Fitter:
 
     @property
     def direction(self) -> str:
-        """Direction that is being trained."""
-        return trained_direction(self.half)
+        """Direction that is being trained; the first half-bridge trains the backward one."""
+        return "forward" if self.half % 2 else "backward"
 
     @property
     def iteration(self) -> int:
@@ -490,9 +485,9 @@ class Fitter:
                 "move": float((x - start).square().mean()),
                 "coupling": float(apart.mean()),
             }
-        apart = [found[direction]["distance"] for direction in self.ends]
-        finite = all(map(math.isfinite, apart))  # max would pass over a NaN
-        return {"score": max(apart) if finite else math.nan, **found}
+        distances = [found[direction]["distance"] for direction in self.ends]
+        finite = all(map(math.isfinite, distances))  # max would pass over a NaN
+        return {"score": max(distances) if finite else math.nan, **found}
 
     def _walk(self, start: Tensor, direction: str, generator: torch.Generator) -> Iterator:
         def draw() -> Tensor:
@@ -560,7 +555,7 @@ class Fitter:
         free = ("max_minutes", "save_minutes", "iterations")
         plan = {name: value for name, value in asdict(self.plan).items() if name not in free}
         sets = [end.name for end in self.ends.values()]
-        return json.loads(json.dumps(plan | {"sets": sets} | self.average.arguments()))
+        return json.loads(json.dumps(plan | {"sets": sets} | asdict(self.average.config)))
 
     def _load(self) -> None:
         tensors, metadata = checkpoints.load_tensors(self.state_path)

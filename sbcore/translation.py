@@ -52,7 +52,7 @@ class TranslationBridge:
         self.device = torch.device(device) if device is not None else best_device()
         self.facts, self.name = config, config.get("name", "")
         self.sets: tuple[str, str] = tuple(config["sets"])
-        self.noise = tuple(config.get("noise", (False, False)))  # which sets are N(0, I)
+        self.noise = tuple(config.get("noise") or (False, False))  # which sets are N(0, I)
         self.method, self.sigma = config["method"], float(config["sigma"])
         self.steps, self.contrast = int(config["steps"]), float(config["contrast"])
         self.pictures = len(pair.config.shape) == 3
@@ -215,7 +215,7 @@ def load_translation(folder: Path) -> tuple[Pair, dict[str, Any]]:
         raise checkpoints.CheckpointError(
             f"{folder} holds a {config.get('kind')}, not a bridge between two sets."
         )
-    sets, sigma = config.get("sets"), config.get("sigma")
+    sets, sigma, noise = config.get("sets"), config.get("sigma"), config.get("noise", [])
     try:
         if config.get("method") not in METHODS:
             raise ValueError(f"method must be one of {', '.join(METHODS)}")
@@ -223,6 +223,8 @@ def load_translation(folder: Path) -> tuple[Pair, dict[str, Any]]:
             isinstance(sets, list) and len(sets) == 2 and all(isinstance(s, str) for s in sets)
         ):
             raise ValueError("sets must be two names")
+        if not (isinstance(noise, list) and len(noise) in (0, 2)):
+            raise ValueError("noise must be a truth value for each set")
         if not (arguments.is_number(sigma) and sigma > 0):
             raise ValueError("sigma must be a finite number > 0")
         schedule(config.get("steps"), config.get("contrast"))

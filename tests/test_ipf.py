@@ -20,7 +20,7 @@ from sbcore.halfbridges import (
     NetworkConfig,
     Pair,
     bridge_loss,
-    euler_walk,
+    euler_maruyama,
     gaussian_coupling,
     matching_loss,
     matching_targets,
@@ -135,14 +135,14 @@ def variance_errors(chain: Any, steps: int, contrast: float) -> list[float]:
 def test_steps_are_of_second_order_but_for_the_last() -> None:
     before_last = [abs(variance_errors(walk, n, 1.0)[-2]) for n in (20, 40, 80)]
     assert before_last[0] > 2.8 * before_last[1] > 2.8**2 * before_last[2]
-    euler = [abs(variance_errors(euler_walk, n, 1.0)[-2]) for n in (20, 40)]
+    euler = [abs(variance_errors(euler_maruyama, n, 1.0)[-2]) for n in (20, 40)]
     assert euler[0] < 2.2 * euler[1] and euler[0] > 3 * before_last[0]
 
 
 def test_a_small_last_step_ends_at_the_closed_form() -> None:
     small, even, euler = (
         abs(variance_errors(*run)[-1])
-        for run in ((walk, 20, 10.0), (walk, 20, 1.0), (euler_walk, 20, 10.0))
+        for run in ((walk, 20, 10.0), (walk, 20, 1.0), (euler_maruyama, 20, 10.0))
     )
     assert small < 0.01 < min(even, euler)
 
@@ -165,7 +165,7 @@ def test_steps_of_second_order_reach_a_sharp_target() -> None:
 
     n = 100_000
     spread = []
-    for steps in (walk, euler_walk):
+    for steps in (walk, euler_maruyama):
         run = list(steps(end, torch.zeros(n, 1), schedule(15), SIGMA, noise((n, 1), 3)))
         spread.append(run[-2].x.var().item())
         r = run[-2].r

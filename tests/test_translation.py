@@ -179,6 +179,8 @@ def test_weights_survive_the_disk(folder: Path) -> None:
         ({"method": "magic"}, "method must be one of"),
         ({"sets": ["one"]}, "sets must be two names"),
         ({"sigma": 0}, "sigma must be"),
+        ({"noise": True}, "noise must be"),
+        ({"noise": [True]}, "noise must be"),
         ({"steps": 0}, "steps must be"),
         ({"contrast": None}, "config.json"),
         ({"network": {"shape": [2]}}, "does not fit"),
