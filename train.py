@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from sbcore import checkpoints, data, features, ipf, pairs, training
 from sbcore.halfbridges import METHODS, NetworkConfig
+from sbcore.optimizers import OPTIMIZERS
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -55,14 +56,29 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
             sub.add_argument("--grey", action="store_true", help="pictures without colours")
             sub.set_defaults(batch_size=128)
             continue
+        sub.add_argument("--init", help="checkpoint whose weights a new run starts from")
+        sub.add_argument("--optimizer", choices=OPTIMIZERS, default="adam")
+        sub.add_argument(
+            "--open-ended", action="store_true", help="constant learning rate until it is stopped"
+        )
+        sub.add_argument(
+            "--finish",
+            type=int,
+            metavar="IMAGES",
+            help="branch off the run in --out: the learning rate falls to 0 over so many images",
+        )
+        sub.add_argument("--long-ema", type=float, help="half-life of a second weight average")
         sub.add_argument("--preset", choices=training.PRESETS, default="celeba64")
         sub.add_argument("--rank", type=int, help="components of the Wiener filter; 0 = EDM")
         sub.add_argument("--channels", type=int, nargs="+", help="U-Net widths, finest first")
+        sub.add_argument("--blocks", type=int, nargs="+", help="residual blocks of each width")
+        sub.add_argument("--attention", type=int, nargs="+", help="1 for widths with attention")
         sub.add_argument("--dropout", type=float, help="dropout rate")
         sub.add_argument("--ema", type=float, default=0.05, help="half-life / images seen so far")
         sub.add_argument("--decay", type=float, default=0.3, help="part of the run with falling lr")
         sub.add_argument("--noise-mean", type=float, default=-1.6, help="mean of ln s")
         sub.add_argument("--noise-std", type=float, default=1.4, help="std of ln s")
+        sub.add_argument("--noise-tail", type=float, default=0.1, help="part of s from [1, 40]")
         sub.add_argument("--compile", action="store_true", help="use torch.compile")
     add_dsb_arguments(commands.add_parser("dsb", help="train a bridge between two sets"))
     return parser.parse_args(arguments)
@@ -149,7 +165,8 @@ def make_trainer(options: argparse.Namespace) -> training.Trainer:
         "save_minutes": options.save_minutes,
         "evaluate_minutes": options.evaluate_minutes,
     }
-    if options.images is None and options.max_minutes is None:
+    endless = options.command == "score" and (options.open_ended or options.finish)
+    if options.images is None and options.max_minutes is None and not endless:
         plan_options["images"] = 400_000
     common = {"precision": options.precision, "resume": options.resume, "cpu": options.cpu}
     if options.command == "ratio":
@@ -190,18 +207,28 @@ def make_trainer(options: argparse.Namespace) -> training.Trainer:
         )
     preset = training.PRESETS[options.preset]
     network = preset.network
-    for name in ("rank", "dropout", "channels"):
-        if getattr(options, name) is not None:
-            network = replace(network, **{name: getattr(options, name)})
+    if options.attention is not None:
+        options.attention = [bool(level) for level in options.attention]
+    chosen = {
+        name: getattr(options, name)
+        for name in ("rank", "dropout", "channels", "blocks", "attention")
+        if getattr(options, name) is not None
+    }
+    network = replace(network, **chosen)
     preset = replace(preset, name=options.out.name, network=network)
     pictures, held_out = load_pictures(options, network.image_size, network.image_channels)
     plan = training.Plan(
         **plan_options,
         learning_rate=5e-4 if options.lr is None else options.lr,
+        open_ended=options.open_ended,
+        finish=options.finish,
+        optimizer=options.optimizer,
         ema=options.ema,
+        long_ema=options.long_ema,
         decay=options.decay,
         noise_mean=options.noise_mean,
         noise_std=options.noise_std,
+        noise_tail=options.noise_tail,
     )
     return training.score_trainer(
         pictures,
@@ -210,6 +237,7 @@ def make_trainer(options: argparse.Namespace) -> training.Trainer:
         plan,
         options.out,
         compile=options.compile,
+        init=options.init,
         facts=facts,
         **common,
     )
@@ -238,10 +266,13 @@ def run(trainer: training.Trainer | ipf.Fitter) -> None:
     with tqdm(total=1000, desc="training", disable=not main, bar_format=style) as bar:
         for progress in trainer:
             bar.n = round(1000 * progress.fraction)
-            minutes, seconds = divmod(round(progress.seconds_left), 60)
+            left = ""
+            if progress.seconds_left < float("inf"):
+                minutes, seconds = divmod(round(progress.seconds_left), 60)
+                left = f", {minutes}:{seconds:02d} left"
             bar.set_postfix_str(
                 f"loss {progress.loss:.4f}, {progress.images:,} images, "
-                f"{progress.images_per_second:.0f}/s, {minutes}:{seconds:02d} left"
+                f"{progress.images_per_second:.0f}/s{left}"
             )
             if progress.evaluation is not None and main:
                 bar.write(describe(progress))

@@ -26,6 +26,7 @@ from sbcore.devices import device_name, has_fast_bf16
 from sbcore.losses import denoising_error, denoising_loss, density_ratio_loss
 from sbcore.masks import random_masks
 from sbcore.networks import Denoiser, DenoiserConfig, DensityRatioNet, image_denoiser
+from sbcore.optimizers import OPTIMIZERS, Muon
 
 NOISE_LEVELS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 10.0)
 
@@ -38,6 +39,12 @@ class Plan:
     """Training images in all; the learning rate falls over the last `decay` of them."""
     max_minutes: float | None = None
     """Stop after this time. Without `images` it also sets the decay of the learning rate."""
+    open_ended: bool = False
+    """No planned end: a constant learning rate, until it is stopped."""
+    finish: int | None = None
+    """A branch of a run so far: the learning rate falls to 0 over this many images."""
+    optimizer: str = "adam"
+    """"adam", or "muon" for hidden weights with Adam for the rest."""
     batch_size: int = 32
     """Images of one step, on each device."""
     learning_rate: float = 5e-4
@@ -52,6 +59,8 @@ class Plan:
     """Last part of the run over which the learning rate falls linearly to 0."""
     ema: float = 0.05
     """Half-life of the weight average, as a part of the images seen so far."""
+    long_ema: float | None = None
+    """Half-life of a second average; the better of the two is published."""
     noise_mean: float = -1.6
     """Mean of ln s in training (EDM's P_mean)."""
     noise_std: float = 1.4
@@ -70,8 +79,11 @@ class Plan:
     """Minutes between evaluations on held-out pictures."""
 
     def __post_init__(self) -> None:
-        if self.images is None and self.max_minutes is None:
+        endless = self.open_ended or self.finish is not None
+        if not endless and self.images is None and self.max_minutes is None:
             raise ValueError("give the length of the run: images or max_minutes")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}")
         for name in (
             "images",
             "max_minutes",
@@ -80,6 +92,8 @@ class Plan:
             "warmup_steps",
             "decay",
             "ema",
+            "long_ema",
+            "finish",
         ):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
@@ -161,18 +175,32 @@ class Trainer:
         self.loss, self.evaluate, self.publish = loss, evaluate, publish
         self.raw = network.to(accelerator.device)
         self.average = copy.deepcopy(self.raw).eval().requires_grad_(False)
-        optimizer = torch.optim.Adam(
-            self.raw.parameters(),
-            lr=plan.learning_rate,
-            betas=(plan.beta1, 0.99),
-            weight_decay=plan.weight_decay,
-            fused=True,
-        )
+        self.long = copy.deepcopy(self.average) if plan.long_ema is not None else None
+        optimizer: torch.optim.Optimizer
+        if plan.optimizer == "muon":
+            optimizer = Muon(self.raw, plan.learning_rate, (plan.beta1, 0.99))
+        else:
+            optimizer = torch.optim.Adam(
+                self.raw.parameters(),
+                lr=plan.learning_rate,
+                betas=(plan.beta1, 0.99),
+                weight_decay=plan.weight_decay,
+                fused=True,
+            )
         self.network, self.optimizer = accelerator.prepare(self.raw, optimizer)
         self.step, self.images, self.seconds = 0, 0, 0.0
-        self.best, self.history = math.inf, []
-        if resume and self.state_path.exists():
-            self._load()
+        self.best, self.history, self.branched = math.inf, [], 0
+        if plan.finish is not None:
+            self.folder = folder.with_name(f"{folder.name}-finish")
+            trunk = folder / self.state_path.name
+            if not trunk.exists():
+                raise ValueError(f"there is no run to finish: {trunk} is missing")
+            resume = resume and self.state_path.exists()
+            self._load(self.state_path if resume else trunk)
+            if not resume:
+                self.branched, self.best = self.images, math.inf
+        elif resume and self.state_path.exists():
+            self._load(self.state_path)
         self.call_seconds = 0.0  # of this call, for max_minutes
 
     @property
@@ -183,8 +211,12 @@ class Trainer:
     @property
     def fraction(self) -> float:
         """Part of the run that is done: of its images if they are given, else of its time."""
+        if self.plan.finish is not None:
+            return min(1.0, (self.images - self.branched) / self.plan.finish)
         if self.plan.images is not None:
             return min(1.0, self.images / self.plan.images)
+        if self.plan.max_minutes is None:
+            return 0.0
         return min(1.0, self.call_seconds / (60 * self.plan.max_minutes))
 
     def __iter__(self) -> Iterator[Progress]:
@@ -229,8 +261,8 @@ class Trainer:
             raise
 
     def _train_step(self) -> float:
-        group = self.optimizer.param_groups[0]
-        group["lr"] = self.plan.learning_rate * self._schedule()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.plan.learning_rate * self._schedule()
         seed = _step_seed(self.plan.seed, self.step, self.accelerator.process_index)
         torch.manual_seed(seed)  # dropout
         loss = self.loss(self.network, seed)
@@ -243,13 +275,24 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         self.images += self.plan.batch_size * self.accelerator.num_processes
-        half_life = self.plan.ema * self.images
-        keep = 0.5 ** (self.plan.batch_size * self.accelerator.num_processes / half_life)
-        torch._foreach_lerp_(list(self.average.parameters()), list(self.raw.parameters()), 1 - keep)
+        self._follow(self.average, self.plan.ema)
+        if self.long is not None:
+            self._follow(self.long, self.plan.long_ema)
         return loss.item()
+
+    @torch.no_grad()
+    def _follow(self, average: nn.Module, half_life: float) -> None:
+        """Move a weight average; without ``no_grad`` it would grow a graph at every step."""
+        batch = self.plan.batch_size * self.accelerator.num_processes
+        keep = 0.5 ** (batch / (half_life * self.images))
+        torch._foreach_lerp_(list(average.parameters()), list(self.raw.parameters()), 1 - keep)
 
     def _schedule(self) -> float:
         warmup = min(1.0, (self.step + 1) / self.plan.warmup_steps)
+        if self.plan.open_ended:
+            return warmup
+        if self.plan.finish is not None:
+            return warmup * (1 - self.fraction)
         return warmup * min(1.0, (1 - self.fraction) / self.plan.decay + 1e-3)
 
     def _out_of_time(self) -> bool:
@@ -260,18 +303,26 @@ class Trainer:
         left = [math.inf]
         if self.plan.images is not None:
             left.append((self.plan.images - self.images) / speed)
+        if self.plan.finish is not None:
+            left.append((self.branched + self.plan.finish - self.images) / speed)
         if self.plan.max_minutes is not None:
             left.append(60 * self.plan.max_minutes - self.call_seconds)
         return max(0.0, min(left))
 
     def _evaluate(self) -> dict[str, Any]:
         with torch.no_grad():
-            evaluation = self.evaluate(self.average)
+            evaluation, best = self.evaluate(self.average), self.average
+            if self.long is not None:
+                other = self.evaluate(self.long)
+                scores = {"short": evaluation["score"], "long": other["score"]}
+                if other["score"] < evaluation["score"]:
+                    evaluation, best = other, self.long
+                evaluation["by_average"] = scores
         self.history.append({"images": self.images, **evaluation})
         if evaluation["score"] < self.best and self.accelerator.is_main_process:
             self.best = evaluation["score"]
             facts = {"images": self.images, "seconds": round(self.seconds), **evaluation}
-            self.publish(self.average, facts | {"plan": asdict(self.plan)})
+            self.publish(best, facts | {"plan": asdict(self.plan)})
         return evaluation
 
     def _save(self) -> None:
@@ -280,6 +331,8 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         tensors = {f"model.{k}": v for k, v in self.raw.named_parameters()}
         tensors |= {f"average.{k}": v for k, v in self.average.named_parameters()}
+        if self.long is not None:
+            tensors |= {f"long.{k}": v for k, v in self.long.named_parameters()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
         counters = {
@@ -288,30 +341,35 @@ class Trainer:
             "seconds": self.seconds,
             "best": self.best,
             "history": self.history,
+            "branched": self.branched,
         }
         checkpoints.save_tensors(self.state_path, tensors, {"counters": json.dumps(counters)})
 
-    def _load(self) -> None:
-        tensors, metadata = checkpoints.load_tensors(self.state_path)
+    def _load(self, path: Path) -> None:
+        tensors, metadata = checkpoints.load_tensors(path)
         if "counters" not in metadata:
             raise checkpoints.CheckpointError(
-                f"{self.state_path} is not a training state; choose another --out."
+                f"{path} is not a training state; choose another --out."
             )
         groups = grouped(tensors)
-        for module, key in ((self.raw, "model"), (self.average, "average")):
+        modules = {"model": self.raw, "average": self.average}
+        if self.long is not None:
+            modules["long"] = self.long
+            groups.setdefault("long", groups["average"])
+        for key, module in modules.items():
             parameters = dict(module.named_parameters())
             if parameters.keys() != groups[key].keys() or any(
                 p.shape != groups[key][name].shape for name, p in parameters.items()
             ):
                 raise checkpoints.CheckpointError(
-                    f"{self.state_path} belongs to another network; choose another --out."
+                    f"{path} belongs to another network; choose another --out."
                 )
             module.load_state_dict(groups[key], strict=False)
-        restore_optimizer(self.optimizer, groups["optimizer"])
+        restore_optimizer(self.optimizer, groups["optimizer"], path)
         counters = json.loads(metadata["counters"])
         self.step, self.images = counters["step"], counters["images"]
         self.seconds, self.best = counters["seconds"], counters["best"]
-        self.history = counters["history"]
+        self.history, self.branched = counters["history"], counters.get("branched", 0)
 
 
 def grouped(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
@@ -319,17 +377,26 @@ def grouped(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     groups: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
     for name, tensor in tensors.items():
         group, _, rest = name.partition(".")
-        groups[group][rest] = tensor
+        groups.setdefault(group, {})[rest] = tensor
     return groups
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Tensor]) -> None:
-    """Fill an optimizer of one group with moments, by the index of their weight and their name."""
-    [group], state = optimizer.param_groups, {}
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, saved: dict[str, Tensor], path: Path | None = None
+) -> None:
+    """Fill an optimizer with moments, by the index of their weight and their name.
+
+    Raises:
+        CheckpointError: If the moments are those of another optimiser.
+    """
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in saved.items():
         index, _, key = name.partition(".")
-        weight = group["params"][int(index)]
-        if tensor.shape == weight.shape:
+        weight = weights[int(index)]
+        if tensor.dim() and tensor.shape != weight.shape:
+            raise checkpoints.CheckpointError(f"{path} belongs to another optimiser.")
+        if tensor.dim():
             # The fused update walks weights and moments as one: they need the same layout.
             tensor = torch.empty_like(weight).copy_(tensor)
         state.setdefault(int(index), {})[key] = tensor
@@ -356,6 +423,7 @@ def score_trainer(
     compile: bool = False,
     resume: bool = False,
     cpu: bool = False,
+    init: str | Path | None = None,
     facts: dict[str, Any] | None = None,
 ) -> Trainer:
     """Trainer of the denoiser; the averaged weights that are best on held-out data are published.
@@ -370,7 +438,11 @@ def score_trainer(
         compile: Use torch.compile.
         resume: Continue the run in ``folder``.
         cpu: Do not use an accelerator.
+        init: Checkpoint whose weights a new run starts from.
         facts: Further entries of config.json, e.g. the data set and its licence.
+
+    Raises:
+        CheckpointError: If ``init`` is unusable or of another shape.
     """
     accelerator = Accelerator(cpu=cpu)
     device = accelerator.device
@@ -384,6 +456,8 @@ def score_trainer(
     denoiser.mean.copy_(mean)
     denoiser.data_std.fill_(std)
     set_covariance(denoiser, pictures, flip, device)
+    if init is not None:
+        start_from(denoiser, config, init)
     denoiser = denoiser.to(device, memory_format=torch.channels_last)
     denoiser.bf16 = precision == "bf16" or (precision == "auto" and has_fast_bf16(device))
     if compile:
@@ -414,6 +488,20 @@ def score_trainer(
         accelerator,
         resume,
     )
+
+
+def start_from(denoiser: Denoiser, config: DenoiserConfig, init: str | Path) -> None:
+    """Take the weights of a published denoiser; statistics stay those of the data at hand."""
+    published, _ = checkpoints.load_denoiser(checkpoints.locate(init))
+    weights = published.trunk.state_dict()
+    own = denoiser.trunk.state_dict()
+    # A missing attention layer starts as the identity, so a checkpoint without it serves too.
+    added = {name for name in own.keys() - weights.keys() if "attention" in name}
+    if weights.keys() | added != own.keys() or any(
+        weights[name].shape != own[name].shape for name in weights
+    ):
+        raise checkpoints.CheckpointError(f"{init} has another network than this run ({config}).")
+    denoiser.trunk.load_state_dict(weights, strict=False)
 
 
 def set_covariance(denoiser: Denoiser, pictures: Tensor, flip: bool, device: Any) -> None:

@@ -39,12 +39,17 @@ PICTURES = smooth_pictures(80)
 
 
 def score(
-    folder: Path, *, resume: bool = False, preset: Preset = PRESET, **options: Any
+    folder: Path,
+    *,
+    resume: bool = False,
+    preset: Preset = PRESET,
+    init: Path | None = None,
+    **options: Any,
 ) -> Trainer:
     plan = Plan(**({"images": 48, "batch_size": 8, "warmup_steps": 2} | options))
     train, held_out = PICTURES[:72], PICTURES[72:]
     return score_trainer(
-        train, held_out, preset, plan, folder, precision="fp32", resume=resume, cpu=True
+        train, held_out, preset, plan, folder, precision="fp32", resume=resume, cpu=True, init=init
     )
 
 
