@@ -26,6 +26,19 @@ class PictureError(ValueError):
     """A picture or mask that cannot be used; the message is one sentence for the visitor."""
 
 
+def restrict_decoders() -> None:
+    """Let Pillow open nothing but `FORMATS`, in the whole process and for good.
+
+    Gradio opens pictures, too, with every decoder that Pillow has: an EPS starts Ghostscript,
+    which runs the visitor's program. Saving stays as it was, and so do the MPO files of phones,
+    which the decoder of JPEG hands on.
+    """
+    Image.init()  # every plugin now: a module is imported once, so none can come back later
+    Image.ID[:] = [name for name in Image.ID if name in FORMATS]
+    for name in Image.OPEN.keys() - set(FORMATS):
+        del Image.OPEN[name]
+
+
 def open_picture(source: Source) -> Image.Image:
     """Read any ordinary picture as RGB.
 

@@ -14,6 +14,7 @@ from demo.models import Models
 from demo.tabs import about, denoise, evolution, generate, inpaint, interpolate, lab, translate
 from sbcore import CheckpointError
 
+DATA_ADDRESS = "Please upload the picture as a file: an address with data in it is not read."
 TITLE = "Schrödinger Bridge Studio"
 THEME = gr.themes.Soft(
     primary_hue="orange",
@@ -80,9 +81,35 @@ LAUNCH = {
 }
 
 
+class Page(gr.Blocks):
+    """Blocks that refuse data addresses, whatever component and endpoint they are meant for.
+
+    Gradio would decode them outside of `imaging`, and ``max_file_size`` does not count for them.
+    """
+
+    async def preprocess_data(
+        self, block_fn: Any, inputs: list[Any], *rest: Any, **options: Any
+    ) -> list[Any]:
+        """Look at what came in before any component does."""
+        if _has_data_address(inputs):
+            raise gr.Error(DATA_ADDRESS, print_exception=False)
+        return await super().preprocess_data(block_fn, inputs, *rest, **options)
+
+
+def _has_data_address(value: Any) -> bool:
+    """Whether a file anywhere in the JSON is given by ``data:...`` in place of an upload."""
+    if isinstance(value, dict):
+        addresses = (value.get("url"), value.get("path"))
+        if any(isinstance(a, str) and a.lstrip()[:5].lower() == "data:" for a in addresses):
+            return True
+        value = list(value.values())
+    return isinstance(value, list) and any(map(_has_data_address, value))
+
+
 def build(models: Models) -> gr.Blocks:
     """The whole page; launch it with ``**LAUNCH``."""
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 7200)) as page:
+    imaging.restrict_decoders()
+    with Page(title=TITLE, analytics_enabled=False, delete_cache=(3600, 7200)) as page:
         model, about_link = _header(models)
         with gr.Tabs() as tabs:
             with gr.Tab("Generate", id="generate"):
@@ -107,7 +134,8 @@ def build(models: Models) -> gr.Blocks:
             page, models, model, generated, evolved, morphed, painted, restored, explained
         )
         api.build(models)
-    return page.queue(max_size=20, default_concurrency_limit=1)
+    # A direct call would run beside the queue, and past its limits.
+    return page.queue(api_open=False, max_size=20, default_concurrency_limit=1)
 
 
 def _header(models: Models) -> tuple[gr.Dropdown, gr.Button]:

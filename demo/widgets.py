@@ -49,8 +49,6 @@ class Picture(gr.Image):
 
     def preprocess(self, payload: Any) -> str | None:
         """Return the path of the file, checked by Gradio to be an upload."""
-        if payload is not None and payload.path is None:
-            return super().preprocess(payload)
         return None if payload is None else payload.path
 
 

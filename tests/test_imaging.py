@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from demo.imaging import (
+    FORMATS,
     PictureError,
     check_hole,
     enlarge,
@@ -17,11 +18,18 @@ from demo.imaging import (
     hole_from_picture,
     hole_overlay,
     open_picture,
+    restrict_decoders,
     to_uint8,
 )
 from sbcore import preset_holes
+from tests.studio import EPS, PSD
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def restricted():
+    restrict_decoders()
 
 
 def scene(width=24, height=16):
@@ -253,6 +261,46 @@ def test_other_formats_are_refused(tmp_path, name):
 
 def test_tiff_in_disguise_is_refused(tmp_path):
     refused(saved(tmp_path, scene(), "a.png", format="TIFF"), "cannot be read")
+
+
+def written(name):
+    """A picture as a file of that kind, or None if Pillow does not write it."""
+    for mode in ("RGB", "1", "F"):
+        file = io.BytesIO()
+        try:
+            scene(16, 16).convert(mode).save(file, name)
+        except Exception:  # each writer fails in its own way
+            continue
+        return file.getvalue()
+    return None
+
+
+def test_pillow_opens_no_other_format_whoever_asks(tmp_path):
+    contents = {name: written(name) for name in Image.SAVE.keys() - {*FORMATS, "MPO"}}
+    contents |= {"EPS": EPS, "PSD": PSD}
+    assert contents["TIFF"] and contents["ICO"] and contents["PPM"]
+    for again in (restrict_decoders, Image.preinit, Image.init, Image.registered_extensions):
+        again()
+        assert set(Image.ID) == set(Image.OPEN) == set(FORMATS)
+    for name, content in contents.items():
+        for ending in (f".{name.lower()}", ".png", ".eps", ".tif"):
+            path = tmp_path / f"a{ending}"
+            path.write_bytes(content or b"")
+            with pytest.raises(UnidentifiedImageError):
+                Image.open(path)
+    assert set(Image.ID) == set(Image.OPEN) == set(FORMATS)
+
+
+@pytest.mark.parametrize("name", ["PNG", "GIF", "WEBP", "MPO"])
+def test_files_of_several_pictures_still_open(tmp_path, name):
+    """MPO is what phones call JPEG: a photo, and often its depth or its bright parts."""
+    frames = [Image.new("RGB", (16, 16), colour) for colour in (RED, BLUE)]
+    path = saved(tmp_path, frames[0], "a.jpg", format=name, save_all=True, append_images=frames[1:])
+    with Image.open(path) as picture:
+        assert picture.format == name and picture.n_frames == 2
+        picture.seek(1)
+        assert_close(picture.convert("RGB").getpixel((8, 8)), BLUE, 3)
+    assert_close(open_picture(path).getpixel((8, 8)), RED, 3)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.bmp", "a.gif"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections import Counter
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from demo.models import Models
 from tests.conftest import TINY, save_tiny
 
 SIZE = TINY.image_size
+META = {"meta": {"_type": "gradio.FileData"}}
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +137,41 @@ def test_the_header_leads_to_about(page):
     assert block.fn().selected == "about"
 
 
+# ---- what comes in
+
+
+def test_no_picture_component_takes_a_data_address(page):
+    doors = []
+    for block in page.fns.values():
+        for place, component in enumerate(block.inputs):
+            address = {"path": None, "url": "data:image/png;base64,", **META}
+            values = [address, address | {"url": " DATA:,"}, META | {"path": "data:,"}]
+            if isinstance(component, gr.ImageEditor):
+                empty = {"background": None, "layers": [], "composite": None}
+                keys = (
+                    {"background": address},
+                    {"layers": [None, address]},
+                    {"composite": address},
+                )
+                values = [empty | key for key in keys]
+            elif not isinstance(component, gr.Image):
+                continue
+            doors.append(type(component))
+            for value in values:
+                inputs = [None] * len(block.inputs)
+                inputs[place] = value
+                with pytest.raises(gr.Error) as caught:
+                    asyncio.run(page.preprocess_data(block, inputs, None))
+                assert caught.value.message == ui.DATA_ADDRESS
+                assert not caught.value.print_exception
+    assert doors.count(gr.ImageEditor) >= 1 and doors.count(widgets.Picture) > 6
+
+
 # ---- the queue
+
+
+def test_there_is_no_way_past_the_queue(page):
+    assert not page.api_open
 
 
 def test_all_that_computes_is_a_generator_in_one_queue(page):
