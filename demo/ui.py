@@ -8,12 +8,14 @@ from functools import lru_cache, partial
 from typing import Any
 
 import gradio as gr
+from gradio_client.utils import is_file_obj_with_meta
 
 from demo import api, imaging, widgets
 from demo.models import Models
 from demo.tabs import about, denoise, evolution, generate, inpaint, interpolate, lab, translate
 from sbcore import CheckpointError
 
+NO_UPLOAD = "A file must be uploaded first: a path alone is not taken."
 DATA_ADDRESS = "Please upload the picture as a file: an address with data in it is not read."
 TITLE = "Schrödinger Bridge Studio"
 THEME = gr.themes.Soft(
@@ -82,28 +84,31 @@ LAUNCH = {
 
 
 class Page(gr.Blocks):
-    """Blocks that refuse data addresses, whatever component and endpoint they are meant for.
+    """Blocks that take files by upload alone, whatever component and endpoint they are meant for.
 
-    Gradio would decode them outside of `imaging`, and ``max_file_size`` does not count for them.
+    Gradio decodes data addresses outside of `imaging`, past ``max_file_size``; and it checks only
+    those files for being uploads that say they are files, though its components read others too.
     """
 
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], *rest: Any, **options: Any
     ) -> list[Any]:
         """Look at what came in before any component does."""
-        if _has_data_address(inputs):
-            raise gr.Error(DATA_ADDRESS, print_exception=False)
+        if refusal := _refusal(inputs):
+            raise gr.Error(refusal, print_exception=False)
         return await super().preprocess_data(block_fn, inputs, *rest, **options)
 
 
-def _has_data_address(value: Any) -> bool:
-    """Whether a file anywhere in the JSON is given by ``data:...`` in place of an upload."""
+def _refusal(value: Any) -> str | None:
+    """What is wrong with a file anywhere in the JSON."""
     if isinstance(value, dict):
-        addresses = (value.get("url"), value.get("path"))
-        if any(isinstance(a, str) and a.lstrip()[:5].lower() == "data:" for a in addresses):
-            return True
+        addresses = [a for a in (value.get("url"), value.get("path")) if isinstance(a, str)]
+        if any(address.lstrip()[:5].lower() == "data:" for address in addresses):
+            return DATA_ADDRESS
+        if isinstance(value.get("path"), str) and not is_file_obj_with_meta(value):
+            return NO_UPLOAD
         value = list(value.values())
-    return isinstance(value, list) and any(map(_has_data_address, value))
+    return next(filter(None, map(_refusal, value)), None) if isinstance(value, list) else None
 
 
 def build(models: Models) -> gr.Blocks:

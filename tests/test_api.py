@@ -20,7 +20,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import EpsImagePlugin, Image, PsdImagePlugin, TiffImagePlugin
 
-from demo.ui import DATA_ADDRESS
+from demo.ui import DATA_ADDRESS, NO_UPLOAD
 from tests.conftest import TINY, save_tiny
 from tests.studio import EPS, PSD, file_of, pixels, recipe, serving
 
@@ -556,6 +556,16 @@ def test_a_data_address_is_refused(
         assert text == DATA_ADDRESS
     assert not ghostscript.exists()
     assert client.predict(handle_file(face), count=1, api_name="/denoise")[1]
+
+
+@pytest.mark.parametrize("door", DOORS, ids="-".join)
+def test_a_picture_of_the_server_is_not_read_for_a_bare_path(
+    client: Client, tmp_path: Path, face: str, door: tuple[str, str]
+) -> None:
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(Path(face).read_bytes())
+    for picture in ({"path": str(secret)}, {"path": str(secret), "meta": {}}):
+        assert sentence(lambda picture=picture: through(door, client, face, picture)) == NO_UPLOAD
 
 
 @pytest.mark.parametrize("kind", DECODERS)
