@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from sbcore.studies import STUDIES
+from studies import STUDIES
 
 
 class Bars:

@@ -17,9 +17,17 @@ from typing import Any
 
 from tqdm import tqdm
 
-from sbcore import checkpoints, data, features, ipf, pairs, training
-from sbcore.halfbridges import METHODS, NetworkConfig
-from sbcore.optimizers import OPTIMIZERS
+from sbcore import features
+from sbcore.data.pictures import load_images, split_validation
+from sbcore.ipf.network import NetworkConfig
+from sbcore.ipf.reference import METHODS
+from sbcore.ipf.training import SETTINGS, Fitter, Fitting
+from sbcore.plane.pairs import PLANE, Loading, open_pair
+from sbcore.runtime import checkpoints
+from sbcore.runtime.optimizers import OPTIMIZERS
+from sbcore.runtime.trainer import Plan, Progress, Trainer
+from sbcore.twostage.denoiser import load_denoiser
+from sbcore.twostage.training import PRESETS, ratio_trainer, score_trainer
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -68,7 +76,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
             help="branch off the run in --out: the learning rate falls to 0 over so many images",
         )
         sub.add_argument("--long-ema", type=float, help="half-life of a second weight average")
-        sub.add_argument("--preset", choices=training.PRESETS, default="celeba64")
+        sub.add_argument("--preset", choices=PRESETS, default="celeba64")
         sub.add_argument("--rank", type=int, help="components of the Wiener filter; 0 = EDM")
         sub.add_argument("--channels", type=int, nargs="+", help="U-Net widths, finest first")
         sub.add_argument("--blocks", type=int, nargs="+", help="residual blocks of each width")
@@ -86,8 +94,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def add_dsb_arguments(sub: argparse.ArgumentParser) -> None:
     """Options of ``train.py dsb``; defaults of numbers are those of `ipf.Fitting`."""
-    known = ", ".join(pairs.PLANE)
-    plan = ipf.Fitting()
+    known = ", ".join(PLANE)
+    plan = Fitting()
     sub.add_argument("--source", required=True, help=f"pictures as for score, or one of {known}")
     sub.add_argument("--target", required=True, help="likewise")
     sub.add_argument(
@@ -123,11 +131,11 @@ def add_dsb_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--cpu", action="store_true", help="do not use a GPU")
 
 
-def make_fitter(options: argparse.Namespace) -> ipf.Fitter:
+def make_fitter(options: argparse.Namespace) -> Fitter:
     """Load the sets and build the trainer of a bridge between them."""
-    plan = ipf.Fitting(**{name: getattr(options, name) for name in ipf.SETTINGS})
-    loading = pairs.Loading(options.size, 3 if options.colour else 1, options.limit)
-    source, target = pairs.open_pair(options.source, options.target, loading, options.seed)
+    plan = Fitting(**{name: getattr(options, name) for name in SETTINGS})
+    loading = Loading(options.size, 3 if options.colour else 1, options.limit)
+    source, target = open_pair(options.source, options.target, loading, options.seed)
     levels = len(options.channels)
     network = NetworkConfig(
         source.shape,
@@ -142,7 +150,7 @@ def make_fitter(options: argparse.Namespace) -> ipf.Fitter:
         facts["data"]["license"] = options.license
     if options.names:
         facts["sets"] = options.names
-    return ipf.Fitter(
+    return Fitter(
         source,
         target,
         network,
@@ -155,7 +163,7 @@ def make_fitter(options: argparse.Namespace) -> ipf.Fitter:
     )
 
 
-def make_trainer(options: argparse.Namespace) -> training.Trainer:
+def make_trainer(options: argparse.Namespace) -> Trainer:
     """Load the pictures and build the trainer that the command line asks for."""
     plan_options: dict[str, Any] = {
         "images": options.images,
@@ -170,11 +178,11 @@ def make_trainer(options: argparse.Namespace) -> training.Trainer:
         plan_options["images"] = 400_000
     common = {"precision": options.precision, "resume": options.resume, "cpu": options.cpu}
     if options.command == "ratio":
-        denoiser, config = checkpoints.load_denoiser(checkpoints.locate(options.out))
+        denoiser, config = load_denoiser(checkpoints.locate(options.out))
         c, size, _ = denoiser.shape
         pictures, held_out = load_pictures(options, size, c)
         # As the paper's code: the large weight decay keeps the log ratio bounded.
-        plan = training.Plan(
+        plan = Plan(
             **plan_options,
             learning_rate=1e-4 if options.lr is None else options.lr,
             beta1=0.5,
@@ -182,7 +190,7 @@ def make_trainer(options: argparse.Namespace) -> training.Trainer:
             flip=config.get("training", {}).get("flip", True),
         )
         bridge = {"sigma": config["sigma"], "tau": config["tau"]}
-        return training.ratio_trainer(
+        return ratio_trainer(
             pictures,
             held_out,
             denoiser.mean,
@@ -197,7 +205,7 @@ def make_trainer(options: argparse.Namespace) -> training.Trainer:
         facts["data"]["license"] = options.license
     if options.command == "features":
         pictures, held_out = load_pictures(options, options.size, 1 if options.grey else 3)
-        plan = training.Plan(
+        plan = Plan(
             **plan_options,
             learning_rate=2e-3 if options.lr is None else options.lr,
             warmup_steps=100,
@@ -205,7 +213,7 @@ def make_trainer(options: argparse.Namespace) -> training.Trainer:
         return features.feature_trainer(
             pictures, held_out, plan, options.out, facts=facts, **common
         )
-    preset = training.PRESETS[options.preset]
+    preset = PRESETS[options.preset]
     network = preset.network
     if options.attention is not None:
         options.attention = [bool(level) for level in options.attention]
@@ -217,7 +225,7 @@ def make_trainer(options: argparse.Namespace) -> training.Trainer:
     network = replace(network, **chosen)
     preset = replace(preset, name=options.out.name, network=network)
     pictures, held_out = load_pictures(options, network.image_size, network.image_channels)
-    plan = training.Plan(
+    plan = Plan(
         **plan_options,
         learning_rate=5e-4 if options.lr is None else options.lr,
         open_ended=options.open_ended,
@@ -230,7 +238,7 @@ def make_trainer(options: argparse.Namespace) -> training.Trainer:
         noise_std=options.noise_std,
         noise_tail=options.noise_tail,
     )
-    return training.score_trainer(
+    return score_trainer(
         pictures,
         held_out,
         preset,
@@ -251,15 +259,15 @@ def load_pictures(options: argparse.Namespace, size: int, channels: int) -> tupl
             bar.total = total
             bar.update(done - bar.n)
 
-        pictures = data.load_images(options.data, size, channels, options.limit, show)
-    val = options.val or data.split_validation(options.data)
+        pictures = load_images(options.data, size, channels, options.limit, show)
+    val = options.val or split_validation(options.data)
     if val is not None:
-        return pictures, data.load_images(val, size, channels)
+        return pictures, load_images(val, size, channels)
     held = max(1, min(500, len(pictures) // 20))
     return pictures[:-held], pictures[-held:]
 
 
-def run(trainer: training.Trainer | ipf.Fitter) -> None:
+def run(trainer: Trainer | Fitter) -> None:
     """Train, with a progress bar; print the held-out loss by noise level as it goes."""
     main = trainer.accelerator.is_main_process
     style = "{desc} {percentage:3.0f}%|{bar:20}| {postfix}"
@@ -278,7 +286,7 @@ def run(trainer: training.Trainer | ipf.Fitter) -> None:
                 bar.write(describe(progress))
 
 
-def describe(progress: training.Progress) -> str:
+def describe(progress: Progress) -> str:
     """One evaluation as a line of text."""
     evaluation = progress.evaluation
     if "trained" in evaluation:
@@ -288,9 +296,9 @@ def describe(progress: training.Progress) -> str:
     return line + "".join(f"  s={level}: {error:.5f}" for level, error in by_level.items())
 
 
-def run_dsb(fitter: ipf.Fitter) -> None:
+def run_dsb(fitter: Fitter) -> None:
     """Train a bridge; draw its history beside the weights, also when it is stopped."""
-    from sbcore.studies.dsb import history_figure  # plots take a second to import
+    from studies.dsb import history_figure  # plots take a second to import
 
     try:
         run(fitter)

@@ -1,23 +1,20 @@
 """Generative learning by Schrödinger bridges: the engine under the studio."""
 
-from sbcore.bridge import DEFAULTS, Bridge, DivergedError
-from sbcore.checkpoints import CheckpointError
-from sbcore.halfbridges import DIRECTIONS, NetworkConfig, opposite
-from sbcore.ipf import Fitter, Fitting
-from sbcore.masks import preset_holes
-from sbcore.pairs import plane_end
-from sbcore.sampler import Evaluations, PaperMode, Step, follow, frame_indices
-from sbcore.solvers import SOLVERS
-from sbcore.toy import (
-    DISTRIBUTIONS,
-    EXTENT,
-    Distribution,
-    PlaneBridge,
-    PlaneProgress,
-    drawn_distribution,
-)
-from sbcore.toy import SOLVER as PLANE_SOLVER
-from sbcore.translation import TranslationBridge
+from sbcore.data.masks import preset_holes
+from sbcore.ipf.bridge import TranslationBridge
+from sbcore.ipf.network import NetworkConfig
+from sbcore.ipf.reference import DIRECTIONS, opposite
+from sbcore.ipf.training import Fitter, Fitting
+from sbcore.plane.bridge import SOLVER as PLANE_SOLVER
+from sbcore.plane.bridge import PlaneBridge, PlaneProgress
+from sbcore.plane.distributions import DISTRIBUTIONS, EXTENT, Distribution, drawn_distribution
+from sbcore.plane.pairs import plane_end
+from sbcore.runtime.checkpoints import CheckpointError
+from sbcore.runtime.run import DivergedError, Evaluations, Step, follow
+from sbcore.twostage.bridge import DEFAULTS, Bridge
+from sbcore.twostage.film import frame_indices
+from sbcore.twostage.paper import PaperMode
+from sbcore.twostage.solvers import SOLVERS
 
 __all__ = [
     "DEFAULTS",

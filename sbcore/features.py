@@ -19,9 +19,9 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from sbcore import checkpoints
-from sbcore.devices import device_name, has_fast_bf16
-from sbcore.training import Plan, Trainer
+from sbcore.runtime import checkpoints
+from sbcore.runtime.devices import device_name, has_fast_bf16
+from sbcore.runtime.trainer import Plan, Trainer
 
 TEMPERATURE = 0.2
 CROP = 5 / 8  # side of a view, as a part of the picture's
@@ -94,7 +94,6 @@ class _Block(nn.Module):
         return x + h
 
 
-# ----------------------------------------------------------------------------------------------
 # Training
 
 
@@ -216,7 +215,6 @@ def feature_trainer(
     return Trainer(network, loss, evaluate, publish, plan, folder_of_state, accelerator, resume)
 
 
-# ----------------------------------------------------------------------------------------------
 # Files
 
 

@@ -12,8 +12,9 @@ import pytest
 import torch
 from hypothesis import settings
 
-from sbcore import Bridge, checkpoints
-from sbcore.networks import Denoiser, DenoiserConfig, DensityRatioNet, image_denoiser
+from sbcore import Bridge
+from sbcore.twostage.denoiser import Denoiser, DenoiserConfig, image_denoiser, save_denoiser
+from sbcore.twostage.ratio import DensityRatioNet, save_density_ratio
 
 settings.register_profile("studio", deadline=None, derandomize=True)  # a busy machine is no bug
 settings.load_profile("studio")
@@ -76,12 +77,12 @@ def tiny_denoiser(config: DenoiserConfig = TINY, seed: int = 0) -> Denoiser:
 def save_tiny(folder: Path, *, ratio: bool = True) -> Path:
     """Write a tiny model, with its density-ratio network or without."""
     facts = {"name": "tiny", "sigma": SIGMA, "tau": TAU}
-    checkpoints.save_denoiser(folder, tiny_denoiser(), TINY, **facts)
+    save_denoiser(folder, tiny_denoiser(), TINY, **facts)
     if ratio:
         torch.manual_seed(0)
         arguments = {"shape": list(TINY.shape), "channels": 8}
         bridge = {"sigma": SIGMA, "tau": TAU}
-        checkpoints.save_density_ratio(folder, DensityRatioNet(**arguments), arguments, **bridge)
+        save_density_ratio(folder, DensityRatioNet(**arguments), arguments, **bridge)
     return folder
 
 

@@ -12,8 +12,7 @@ from PIL import Image
 
 from demo.models import Models
 from demo.tabs import about
-from sbcore.halfbridges import NetworkConfig, Pair
-from sbcore.translation import save_translation
+from sbcore.ipf.network import NetworkConfig, Pair, save_translation
 from tests.conftest import REPOSITORY, save_tiny
 
 CARD = """---

@@ -1,4 +1,4 @@
-"""Imports point one way: process, networks <- solvers, losses <- sampler, training <- bridge."""
+"""Imports point one way, and each layer keeps to itself."""
 
 from __future__ import annotations
 
@@ -10,44 +10,32 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
-MODULES = sorted((REPOSITORY / "sbcore").glob("*.py"))
-STUDIES = sorted((REPOSITORY / "sbcore" / "studies").glob("*.py"))
-DEMO = sorted((REPOSITORY / "demo").rglob("*.py"))
-# What a module of the engine may import of the engine; the paper's mathematics comes first.
-ALLOWED = {
-    "process": set(),
-    "networks": set(),
-    "data": set(),
-    "masks": set(),
-    "devices": set(),
-    "arguments": set(),
-    "metrics": set(),
-    "solvers": {"networks", "process"},
-    "losses": {"networks"},
-    "sampler": {"networks", "process", "solvers"},
-    "checkpoints": {"networks"},
-    "halfbridges": {"metrics", "networks"},
-    "translation": {"arguments", "checkpoints", "devices", "halfbridges", "sampler"},
-    "training": {"checkpoints", "data", "devices", "losses", "masks", "networks", "process"},
-    "bridge": {
-        *("arguments", "checkpoints", "devices", "networks", "process", "sampler", "solvers"),
-        "translation",
-    },
-    "ipf": {
-        *("arguments", "bridge", "checkpoints", "devices", "halfbridges", "metrics"),
-        *("training", "translation"),
-    },
-    "pairs": {"data", "ipf", "toy", "translation"},
-    "toy": {
-        *("arguments", "bridge", "losses", "metrics", "networks", "process", "sampler"),
-        "solvers",
-    },
-    "__init__": {
-        *("bridge", "checkpoints", "halfbridges", "ipf", "masks", "pairs", "sampler", "solvers"),
-        *("toy", "translation"),
-    },
-}
-UPWARDS = {"gradio", "demo", "app", "train", "evaluate", "tests"}
+# From the ground up: a file may import from layers below its own and from its own package.
+LAYERS = (
+    {"sbcore/runtime"},
+    {"sbcore/networks", "sbcore/data"},
+    {"sbcore/twostage", "sbcore/ipf", "sbcore/features.py"},
+    {"sbcore/plane", "sbcore/load.py"},
+    {"sbcore/__init__.py"},
+    {"studies", "demo", "train.py"},
+    {"evaluate.py", "app.py"},
+)
+HEIGHT = {room: height for height, layer in enumerate(LAYERS) for room in layer}
+FILES = sorted(
+    path
+    for folder in ("sbcore", "studies", "demo")
+    for path in (REPOSITORY / folder).rglob("*.py")
+) + [REPOSITORY / name for name in ("train.py", "evaluate.py", "app.py")]  # fmt: skip
+
+
+def room_of(place: str) -> str:
+    """The room that a file or a dotted name belongs to: ``sbcore/twostage``, ``demo``, ..."""
+    parts = place.removesuffix(".py").replace(".", "/").split("/")
+    named = "/".join(parts[:2])
+    for room in (named, f"{named}.py", parts[0], f"{parts[0]}.py"):
+        if room in HEIGHT:
+            return room
+    return "sbcore/__init__.py" if parts[0] == "sbcore" else ""
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -64,12 +52,6 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def engine_imports(path: Path) -> set[str]:
-    """Modules of the engine that a file imports."""
-    names = {name.split(".")[1] for name in imports(path) if name.startswith("sbcore.")}
-    return names & {module.stem for module in MODULES} - {"__init__"}
-
-
 def calls(path: Path) -> Iterator[str]:
     """Names of the functions that a file calls, dotted."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -81,85 +63,63 @@ def name(path: Path) -> str:
     return str(path.relative_to(REPOSITORY))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name)
-def test_engine_imports_point_one_way(path: Path) -> None:
-    if path.stem in ALLOWED:
-        assert engine_imports(path) <= ALLOWED[path.stem]
-    else:  # a newer module: it may use the facade or the trainer, which must not use it
-        assert path.stem not in set().union(*ALLOWED.values())
+def in_room(*rooms: str) -> list[Path]:
+    return [path for path in FILES if name(path).startswith(rooms)]
 
 
-def test_every_module_of_the_table_exists() -> None:
-    assert set(ALLOWED) <= {path.stem for path in MODULES}
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_imports_point_one_way(path: Path) -> None:
+    own = room_of(name(path))
+    assert own, f"{name(path)} is in no room of the house"
+    for imported in imports(path):
+        room = room_of(imported)
+        if room and room != own:
+            assert HEIGHT[room] < HEIGHT[own], f"{name(path)} imports {imported}"
 
 
-def test_no_import_cycle_in_the_engine() -> None:
-    graph = {path.stem: engine_imports(path) for path in MODULES}
-    while free := {module for module, uses in graph.items() if not uses & graph.keys()}:
-        graph = {module: uses for module, uses in graph.items() if module not in free}
-    assert graph == {}
+@pytest.mark.parametrize("path", in_room("sbcore", "studies"), ids=name)
+def test_engine_and_studies_know_nothing_of_the_page(path: Path) -> None:
+    assert "gradio" not in {module.split(".")[0] for module in imports(path)}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name)
-def test_studies_are_built_on_the_engine(path: Path) -> None:
-    assert not any(module.startswith("sbcore.studies") for module in imports(path))
+@pytest.mark.parametrize("path", in_room("sbcore", "studies"), ids=name)
+def test_engine_and_studies_never_print(path: Path) -> None:
+    assert "print" not in set(calls(path))
 
 
-@pytest.mark.parametrize("path", [*MODULES, *STUDIES], ids=name)
-def test_engine_knows_nothing_of_what_is_built_on_it(path: Path) -> None:
-    assert not {module.split(".")[0] for module in imports(path)} & UPWARDS
-
-
-@pytest.mark.parametrize("path", [*MODULES, *STUDIES], ids=name)
-def test_engine_never_prints(path: Path) -> None:
-    assert "print" not in calls(path)
-
-
-@pytest.mark.parametrize("path", [*MODULES, *STUDIES, *DEMO], ids=name)
+@pytest.mark.parametrize("path", FILES, ids=name)
 def test_nothing_reads_or_writes_pickles(path: Path) -> None:
     assert not {module.split(".")[0] for module in imports(path)} & {"pickle", "joblib", "dill"}
     assert not {"torch.load", "torch.save"} & set(calls(path))
 
 
-@pytest.mark.parametrize("path", DEMO, ids=name)
-def test_demo_talks_to_the_facade_only(path: Path) -> None:
+@pytest.mark.parametrize("path", in_room("demo", "app.py"), ids=name)
+def test_the_page_talks_to_the_facades_only(path: Path) -> None:
     import sbcore
 
     used = set(imports(path))
-    assert not {module.split(".")[0] for module in used} & {"torch", "torchvision", "app", "train"}
+    assert not {module.split(".")[0] for module in used} & {"torch", "torchvision"}
     public = {f"sbcore.{exported}" for exported in sbcore.__all__}
     assert {module for module in used if module.split(".")[0] == "sbcore"} <= public
-    assert not any(call.startswith("torch.") for call in calls(path))
 
 
-@pytest.mark.parametrize("file", ["app.py"])
-def test_app_knows_the_ui_only(file: str) -> None:
-    path = REPOSITORY / file
-    if not path.exists():
-        pytest.skip(f"{file} is not written yet")
-    assert not {module.split(".")[0] for module in imports(path)} & {"torch", "sbcore"}
+def test_every_name_that_the_engine_exports_is_there() -> None:
+    import sbcore
+
+    assert [exported for exported in sbcore.__all__ if not hasattr(sbcore, exported)] == []
 
 
-def test_the_collector_sees_every_form_of_import(tmp_path: Path) -> None:
-    source = """
-import torch.nn as nn
-from sbcore import bridge, Bridge
-from sbcore.solvers import SOLVERS
-def late():
-    from . import models
-    import gradio
-"""
-    path = REPOSITORY / "demo" / "not_there.py"
-
-    class Fake(type(path)):  # a path whose text is given
-        def read_text(self, encoding: str | None = None, **_: object) -> str:
-            return source
-
-    assert set(imports(Fake(path))) == {
-        "torch.nn",
-        "sbcore.bridge",
-        "sbcore.Bridge",
-        "sbcore.solvers.SOLVERS",
-        "demo.models",
-        "gradio",
-    }
+@pytest.mark.parametrize(
+    ("importer", "imported"),
+    [
+        ("sbcore/twostage/bridge.py", "sbcore.ipf.bridge"),
+        ("sbcore/runtime/run.py", "sbcore.networks.unet"),
+        ("sbcore/networks/unet.py", "sbcore.twostage.process"),
+        ("sbcore/plane/bridge.py", "studies.report"),
+        ("studies/toy.py", "demo.media"),
+        ("sbcore/twostage/bridge.py", "sbcore.Bridge"),
+    ],
+)
+def test_the_rule_refuses(importer: str, imported: str) -> None:
+    own, other = room_of(importer), room_of(imported)
+    assert own != other and HEIGHT[other] >= HEIGHT[own]

@@ -24,10 +24,10 @@ from sbcore import (
     Step,
     frame_indices,
 )
-from sbcore.bridge import BATCH, LEAST_VARIANCE
-from sbcore.process import stage1_noise_level
-from sbcore.sampler import PictureNoise
-from sbcore.solvers import GRIDS
+from sbcore.runtime.noise import PictureNoise
+from sbcore.twostage.bridge import BATCH, LEAST_VARIANCE
+from sbcore.twostage.grids import GRIDS
+from sbcore.twostage.process import stage1_noise_level
 from tests.conftest import SIGMA, TAU, TINY, save_tiny, tiny_denoiser
 
 PAPER = PaperMode(n1=3, n2=3)

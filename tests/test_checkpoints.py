@@ -15,8 +15,10 @@ import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file, save_file
 
-from sbcore import Bridge, CheckpointError, TranslationBridge, checkpoints
-from sbcore.networks import DensityRatioNet
+from sbcore import Bridge, CheckpointError, TranslationBridge
+from sbcore.runtime import checkpoints
+from sbcore.twostage.denoiser import load_denoiser, save_denoiser
+from sbcore.twostage.ratio import DensityRatioNet, load_density_ratio, save_density_ratio
 from tests.conftest import REPOSITORY, SIGMA, TAU, TINY, perturb, save_tiny, tiny_denoiser
 
 SHIPPED = sorted(path.parent for path in (REPOSITORY / "checkpoints").glob("*/config.json"))
@@ -54,8 +56,8 @@ def edit_weights(
 def test_denoiser_comes_back_up_to_half_precision(tmp_path: Path) -> None:
     denoiser = tiny_denoiser()
     facts = {"name": "tiny", "sigma": SIGMA, "tau": TAU, "training": {"images": 5}}
-    checkpoints.save_denoiser(tmp_path / "a" / "b", denoiser, TINY, **facts)
-    loaded, config = checkpoints.load_denoiser(tmp_path / "a" / "b")
+    save_denoiser(tmp_path / "a" / "b", denoiser, TINY, **facts)
+    loaded, config = load_denoiser(tmp_path / "a" / "b")
     assert not loaded.training
     assert {k: config[k] for k in facts} == facts
     for name, tensor in denoiser.state_dict().items():
@@ -68,9 +70,9 @@ def test_denoiser_comes_back_up_to_half_precision(tmp_path: Path) -> None:
 
 
 def test_a_second_round_trip_changes_nothing(tiny_folder: Path, tmp_path: Path) -> None:
-    loaded, _ = checkpoints.load_denoiser(tiny_folder)
-    checkpoints.save_denoiser(tmp_path / "copy", loaded, TINY, sigma=SIGMA, tau=TAU)
-    again, _ = checkpoints.load_denoiser(tmp_path / "copy")
+    loaded, _ = load_denoiser(tiny_folder)
+    save_denoiser(tmp_path / "copy", loaded, TINY, sigma=SIGMA, tau=TAU)
+    again, _ = load_denoiser(tmp_path / "copy")
     assert all(torch.equal(again.state_dict()[k], v) for k, v in loaded.state_dict().items())
 
 
@@ -78,15 +80,15 @@ def test_density_ratio_comes_back(tmp_path: Path) -> None:
     network = DensityRatioNet(TINY.shape, 8)
     perturb(network)
     arguments = {"shape": list(TINY.shape), "channels": 8}
-    checkpoints.save_density_ratio(tmp_path, network, arguments, sigma=SIGMA, tau=TAU)
-    loaded, config = checkpoints.load_density_ratio(tmp_path)
+    save_density_ratio(tmp_path, network, arguments, sigma=SIGMA, tau=TAU)
+    loaded, config = load_density_ratio(tmp_path)
     assert config["kind"] == "density_ratio" and not loaded.training
     x = torch.randn(3, *TINY.shape)
     torch.testing.assert_close(loaded(x), network(x), rtol=0.01, atol=0.01)
 
 
 def test_model_without_density_ratio_has_none(tmp_path: Path) -> None:
-    assert checkpoints.load_density_ratio(save_tiny(tmp_path / "tiny", ratio=False)) is None
+    assert load_density_ratio(save_tiny(tmp_path / "tiny", ratio=False)) is None
 
 
 def test_tensors_and_metadata_come_back_exactly(tmp_path: Path) -> None:
@@ -106,7 +108,7 @@ def test_saving_over_a_checkpoint_replaces_it_and_leaves_no_other_file(tiny_fold
 
 def test_loading_does_not_hold_the_file(tiny_folder: Path) -> None:
     """Training overwrites a checkpoint that a server has loaded: its weights must not change."""
-    denoiser, _ = checkpoints.load_denoiser(tiny_folder)
+    denoiser, _ = load_denoiser(tiny_folder)
     before = {k: v.clone() for k, v in denoiser.state_dict().items()}
     raw = (tiny_folder / "model.safetensors").read_bytes()
     (tiny_folder / "model.safetensors").write_bytes(raw[:-4000] + bytes(4000))
@@ -212,7 +214,7 @@ BREAK: dict[str, tuple[Callable[[Path], Any], str]] = {
         "holds no ratio.safetensors",
     ),
     "ratio of another size": (
-        lambda f: checkpoints.save_density_ratio(
+        lambda f: save_density_ratio(
             f,
             DensityRatioNet((3, 8, 8), 8),
             {"shape": [3, 8, 8], "channels": 8},
@@ -331,7 +333,7 @@ def test_full_disk_keeps_the_old_file_and_leaves_no_temporary_one(
 
     monkeypatch.setattr(os, function, full)
     with pytest.raises(OSError, match="No space left"):
-        checkpoints.save_denoiser(tiny_folder, tiny_denoiser(seed=1), TINY, sigma=1.0, tau=1.0)
+        save_denoiser(tiny_folder, tiny_denoiser(seed=1), TINY, sigma=1.0, tau=1.0)
     monkeypatch.undo()
     assert {path.name: path.read_bytes() for path in tiny_folder.iterdir()} == before
     Bridge.from_pretrained(tiny_folder, "cpu")

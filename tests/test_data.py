@@ -14,14 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
-from sbcore.data import (
-    fit_picture,
-    load_images,
-    mean_and_std,
-    principal_components,
-    split_validation,
-)
-from sbcore.masks import random_masks
+from sbcore.data.masks import random_masks
+from sbcore.data.pictures import fit_picture, load_images, split_validation
+from sbcore.data.statistics import mean_and_std, principal_components
 from tests.conftest import smooth_pictures
 
 

@@ -12,7 +12,7 @@ from demo import imaging, media, runs
 from demo.models import Models
 from demo.tabs import denoise
 from sbcore import SOLVERS
-from sbcore.bridge import LEAST_VARIANCE
+from sbcore.twostage.bridge import LEAST_VARIANCE
 from tests.conftest import SIGMA, TINY, save_tiny
 
 SIZE = TINY.image_size

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 import evaluate
-from sbcore.networks import DenoiserConfig
-from sbcore.training import Plan, Preset, score_trainer
+from sbcore.runtime.trainer import Plan
+from sbcore.twostage.denoiser import DenoiserConfig
+from sbcore.twostage.training import Preset, score_trainer
 from tests.conftest import TINY, smooth_pictures
 
 

@@ -24,8 +24,8 @@ from sbcore.features import (
     random_views,
     save_features,
 )
-from sbcore.studies.features import blur, coarse, damages, repeated, verdict
-from sbcore.training import Plan
+from sbcore.runtime.trainer import Plan
+from studies.features import blur, coarse, damages, repeated, verdict
 from tests.conftest import REPOSITORY, smooth_pictures
 
 SHIPPED = sorted((REPOSITORY / "checkpoints").glob("*/features.json"))

@@ -13,22 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from sbcore import CheckpointError, DivergedError
-from sbcore.halfbridges import (
-    DIRECTIONS,
-    METHODS,
-    EndPoint,
-    NetworkConfig,
-    Pair,
-    bridge_loss,
-    euler_maruyama,
-    gaussian_coupling,
-    matching_loss,
-    matching_targets,
-    schedule,
-    walk,
-)
-from sbcore.ipf import Ends, Fitter, Fitting, end_of_pictures, end_of_points
-from sbcore.translation import TranslationBridge
+from sbcore.data.sets import Ends, end_of_pictures, end_of_points
+from sbcore.ipf.bridge import TranslationBridge
+from sbcore.ipf.losses import bridge_loss, matching_loss, matching_targets
+from sbcore.ipf.network import EndPoint, NetworkConfig, Pair
+from sbcore.ipf.paths import euler_maruyama, walk
+from sbcore.ipf.reference import DIRECTIONS, METHODS, gaussian_coupling, schedule
+from sbcore.ipf.training import Fitter, Fitting
 from tests.conftest import smooth_pictures
 
 SIGMA = 1.5

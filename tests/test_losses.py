@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sbcore.losses import denoising_error, denoising_loss, density_ratio_loss
-from sbcore.networks import Denoiser, PointDensityRatio
+from sbcore.twostage.denoiser import Denoiser
+from sbcore.twostage.losses import denoising_error, denoising_loss
+from sbcore.twostage.ratio import PointDensityRatio, density_ratio_loss
 from tests.conftest import TINY, tiny_denoiser
 from tests.oracles import isotropic
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sbcore.metrics import (
+from sbcore.runtime.metrics import (
     _blur,
     diversity,
     frechet_distance,
@@ -15,8 +15,8 @@ from sbcore.metrics import (
     sliced_wasserstein,
     ssim,
 )
-from sbcore.studies import card as cards
-from sbcore.studies.report import contact_sheet
+from studies import card as cards
+from studies.report import contact_sheet
 
 
 def textures(n: int, seed: int, size: int = 32) -> torch.Tensor:

@@ -8,17 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sbcore.networks import (
-    Denoiser,
-    DenoiserConfig,
-    DensityRatioNet,
-    PointDensityRatio,
-    PointMLP,
-    UNet,
-    WienerFilter,
-    image_denoiser,
-    point_denoiser,
-)
+from sbcore.networks.mlp import PointMLP
+from sbcore.networks.unet import UNet
+from sbcore.twostage.denoiser import Denoiser, DenoiserConfig, image_denoiser, point_denoiser
+from sbcore.twostage.ratio import DensityRatioNet, PointDensityRatio
+from sbcore.twostage.wiener import WienerFilter
 from tests.conftest import TINY, perturb, tiny_denoiser
 from tests.oracles import isotropic
 

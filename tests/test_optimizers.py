@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from sbcore import CheckpointError
-from sbcore.networks import DenoiserConfig, image_denoiser
-from sbcore.optimizers import Muon, is_hidden, orthogonal
-from sbcore.training import Preset
+from sbcore.runtime.optimizers import Muon, is_hidden, orthogonal
+from sbcore.twostage.denoiser import DenoiserConfig, image_denoiser
+from sbcore.twostage.training import Preset
 from tests.conftest import SIGMA, TAU, TINY
 from tests.test_training import assert_equal_bit_for_bit, run, score
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sbcore import process
+from sbcore.twostage import process
 from tests.oracles import Mixture, isotropic, ring, slope, three_blobs
 
 BRIDGES = [(1.0, 5.0), (1.0, 1.0), (1.5, 1.0)]  # tau > sigma^2, tau = sigma^2, tau < sigma^2

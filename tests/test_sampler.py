@@ -10,22 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from sbcore import process
-from sbcore.networks import WienerFilter
-from sbcore.sampler import (
-    Evaluations,
-    PaperMode,
-    PictureNoise,
-    Step,
-    algorithm1_stage1,
-    algorithm1_stage2,
-    algorithm2,
-    closed_form_stage1,
-    fill_in,
-    follow,
-    reverse_steps,
-)
-from sbcore.solvers import SOLVERS, Evaluation, karras_grid, linear_variance_grid, two_stage_grid
+from sbcore.runtime.noise import PictureNoise
+from sbcore.runtime.run import Evaluations, Step, follow
+from sbcore.twostage import process
+from sbcore.twostage.film import fill_in
+from sbcore.twostage.grids import karras_grid, linear_variance_grid, two_stage_grid
+from sbcore.twostage.paper import PaperMode, algorithm1_stage1, algorithm1_stage2, algorithm2
+from sbcore.twostage.sampler import closed_form_stage1, reverse_steps
+from sbcore.twostage.solvers import SOLVERS, Evaluation
+from sbcore.twostage.wiener import WienerFilter
 from tests.oracles import Counter, isotropic, slope, three_blobs
 
 SIGMA, TAU, SEEDS = 1.0, 3.0, (5, 6, 7)

@@ -16,19 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sbcore.networks import WienerFilter
-from sbcore.solvers import (
+from sbcore.twostage.grids import (
     GRIDS,
-    MEMORY,
-    SOLVERS,
-    Evaluation,
-    Solver,
     heun_grid,
     karras_grid,
     linear_variance_grid,
     log_snr_grid,
     two_stage_grid,
 )
+from sbcore.twostage.solvers import MEMORY, SOLVERS, Evaluation, Solver
+from sbcore.twostage.wiener import WienerFilter
 from tests.oracles import Mixture, slope
 
 VARIANCES = torch.tensor([0.05, 0.3, 2.0, 30.0], dtype=torch.float64)  # of independent directions

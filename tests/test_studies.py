@@ -14,17 +14,18 @@ import torch
 from PIL import Image
 
 import evaluate
-from sbcore.bridge import DEFAULTS, Bridge
+from sbcore.data.masks import brush_hole, preset_holes
 from sbcore.features import FeatureNet, save_features
-from sbcore.masks import brush_hole, preset_holes
-from sbcore.sampler import PaperMode, PictureNoise
-from sbcore.solvers import karras_grid
-from sbcore.studies import STUDIES, bench, inpainting, samplers, tables
-from sbcore.studies.album import Drawn
-from sbcore.studies.distances import PIXELS, make_ruler
-from sbcore.studies.inception import Inception
-from sbcore.studies.models import load_model
-from sbcore.studies.report import silent
+from sbcore.runtime.noise import PictureNoise
+from sbcore.twostage.bridge import DEFAULTS, Bridge
+from sbcore.twostage.grids import karras_grid
+from sbcore.twostage.paper import PaperMode
+from studies import STUDIES, bench, inpainting, samplers, tables
+from studies.album import Drawn
+from studies.distances import PIXELS, make_ruler
+from studies.inception import Inception
+from studies.models import load_model
+from studies.report import silent
 from tests.conftest import SIGMA, TAU, TINY, save_tiny, smooth_pictures
 
 DATA = ("--data", "train", "--quick")

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from sbcore.studies import dsb
-from sbcore.studies.report import Report, silent
+from studies import dsb
+from studies.report import Report, silent
 
 
 def options(tmp_path: Path, *arguments: str) -> argparse.Namespace:

@@ -13,8 +13,8 @@ from PIL import Image
 
 import evaluate
 from sbcore import DISTRIBUTIONS, PaperMode, PlaneBridge
-from sbcore.studies import toy
-from sbcore.studies.report import silent
+from studies import toy
+from studies.report import silent
 
 
 def run(monkeypatch: pytest.MonkeyPatch, out: Path, *options: str) -> int:

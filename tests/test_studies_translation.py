@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from sbcore.data import load_labels
-from sbcore.halfbridges import NetworkConfig, Pair
-from sbcore.studies import dsb
-from sbcore.studies.classifier import accuracy, train_classifier
-from sbcore.studies.report import silent
-from sbcore.translation import save_translation
+from sbcore.data.pictures import load_labels
+from sbcore.ipf.network import NetworkConfig, Pair, save_translation
+from studies import dsb
+from studies.classifier import accuracy, train_classifier
+from studies.report import silent
 
 CLASSES = 4
 CONFIG = NetworkConfig((1, 28, 28), patch=4, channels=(8,), blocks=(1,), attention=(False,))

@@ -17,9 +17,11 @@ from sbcore import (
     PaperMode,
     PlaneBridge,
     drawn_distribution,
-    process,
-    toy,
 )
+from sbcore.plane import distributions
+from sbcore.plane.bridge import lost
+from sbcore.plane.distributions import MOST_CENTRES, MOST_POINTS, Distribution
+from sbcore.twostage import process
 from tests.oracles import Mixture, ring
 
 SIGMA, TAU, PARTICLES = 1.0, 5.0, 3000
@@ -27,7 +29,7 @@ RING = DISTRIBUTIONS["six-gaussians"]
 LINE = [[(-3.0, 1.0), (2.0, 1.5), (4.0, -2.0)]]
 
 
-def oracle(distribution: toy.Distribution) -> Mixture:
+def oracle(distribution: Distribution) -> Mixture:
     k = len(distribution.centres)
     covariances = distribution.std**2 * torch.eye(2, dtype=torch.float64).expand(k, 2, 2)
     return Mixture(torch.ones(k), distribution.centres, covariances)
@@ -90,7 +92,7 @@ def test_closed_forms_are_those_of_the_oracle(name: str, s: float) -> None:
 def test_closed_forms_do_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     spirals, x = DISTRIBUTIONS["spirals"], points()
     whole = spirals.denoised(x, 0.5), spirals.log_density(x, 0.5)
-    monkeypatch.setattr(toy, "BLOCK", 1)
+    monkeypatch.setattr(distributions, "BLOCK", 1)
     torch.testing.assert_close(spirals.denoised(x, 0.5), whole[0])
     torch.testing.assert_close(spirals.log_density(x, 0.5), whole[1])
 
@@ -114,7 +116,7 @@ def test_strokes_have_mass_by_length_and_a_dot_counts() -> None:
 def test_two_dots_and_a_long_scribble_are_drawings() -> None:
     assert len(drawn_distribution([[(0, 0)], [(1, 1)]]).centres) >= 2
     scribble = [[(7.0 * (-1) ** i, -7 + 0.01 * i) for i in range(1400)]]
-    assert len(drawn_distribution(scribble).centres) <= toy.MOST_CENTRES + 1
+    assert len(drawn_distribution(scribble).centres) <= MOST_CENTRES + 1
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,7 @@ def test_two_dots_and_a_long_scribble_are_drawings() -> None:
         ([[(0.0, 0.0), (EXTENT + 1, 0.0)]], "leaves the canvas"),
         ([[(0.0, 0.0), (math.nan, 0.0)]], "finite"),
         ([[(0.0, 0.0), (math.inf, 0.0)]], "finite"),
-        ([[(0.0, 0.0)] * (toy.MOST_POINTS + 1)], "more than"),
+        ([[(0.0, 0.0)] * (MOST_POINTS + 1)], "more than"),
         ([[(0.0, 0.0, 0.0), (1.0, 1.0, 1.0)]], "strokes"),
         ([["a", "b"]], "strokes"),
         (None, "strokes"),
@@ -182,7 +184,7 @@ def test_as_printed_the_ratio_drift_diverges_after_what_it_could_yield(exact: Pl
         for step in run:
             seen.append(step)
     assert len(seen) == 31 and all(step.x.isfinite().all() for step in seen)
-    assert toy.lost(seen[-1].x).any() and not toy.lost(seen[0].x).any()
+    assert lost(seen[-1].x).any() and not lost(seen[0].x).any()
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

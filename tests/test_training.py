@@ -17,14 +17,13 @@ import pytest
 import torch
 
 import train
-from sbcore import Bridge, CheckpointError, checkpoints
-from sbcore.networks import DenoiserConfig
-from sbcore.training import (
+from sbcore import Bridge, CheckpointError
+from sbcore.runtime import checkpoints
+from sbcore.runtime.trainer import Plan, Progress, Trainer
+from sbcore.twostage.denoiser import DenoiserConfig, load_denoiser
+from sbcore.twostage.training import (
     NOISE_LEVELS,
-    Plan,
     Preset,
-    Progress,
-    Trainer,
     held_out_loss,
     random_batch,
     random_corruption,
@@ -139,7 +138,7 @@ def test_published_checkpoint_is_the_average_and_loads(
     assert (bridge.name, bridge.sigma, bridge.tau) == ("tiny", SIGMA, TAU)
     picture = bridge.generate(1, seed=0, steps=3)
     assert picture.shape == (1, *TINY.shape) and picture.isfinite().all()
-    loaded, config = checkpoints.load_denoiser(trainer.folder.parent)
+    loaded, config = load_denoiser(trainer.folder.parent)
     for name, tensor in trainer.average.state_dict().items():
         torch.testing.assert_close(loaded.state_dict()[name], tensor, rtol=1e-3, atol=1e-6)
     facts = config["training"]

@@ -21,9 +21,8 @@ from demo import glyphs, plane, runs, widgets
 from demo.models import Models
 from demo.tabs import pairs, translate
 from sbcore import DISTRIBUTIONS, Bridge, CheckpointError, TranslationBridge
-from sbcore.halfbridges import NetworkConfig, Pair
-from sbcore.metrics import sliced_w2
-from sbcore.translation import save_translation
+from sbcore.ipf.network import NetworkConfig, Pair, save_translation
+from sbcore.runtime.metrics import sliced_w2
 from tests.conftest import perturb, save_tiny
 from tests.studio import file_of, pixels, recipe, serving
 

@@ -16,9 +16,9 @@ from torch import Tensor
 
 import train
 from sbcore import CheckpointError
-from sbcore.halfbridges import NetworkConfig, Pair
-from sbcore.pairs import PLANE, Loading, open_pair
-from sbcore.translation import TranslationBridge, load_translation, save_translation
+from sbcore.ipf.bridge import TranslationBridge
+from sbcore.ipf.network import NetworkConfig, Pair, load_translation, save_translation
+from sbcore.plane.pairs import PLANE, Loading, open_pair
 from tests.conftest import perturb, smooth_pictures
 
 CONFIG = {"name": "tiny", "sets": ["digits", "letters"], "method": "dsbm", "sigma": 1.0}

@@ -53,8 +53,8 @@ class Piece(NamedTuple):
         return f"#### {self.title}\n{places}\n\n{self.text}"
 
 
-PROCESS, SAMPLER = "sbcore/process.py", "sbcore/sampler.py"
-HALFBRIDGES = "sbcore/halfbridges.py"
+PROCESS, PAPER = "sbcore/twostage/process.py", "sbcore/twostage/paper.py"
+WALKS, LOSSES = "sbcore/ipf/paths.py", "sbcore/ipf/losses.py"
 STAGE1 = (
     Piece(
         "Stage 1: from a point to the smoothed data · eq. (3)",
@@ -62,7 +62,7 @@ STAGE1 = (
         "\n\n"
         r"$$u(x, t) = \tau\,\nabla \log \mathbb{E}_{y \sim N(x,\,\tau(1-t)I)}\,f(y),"
         r"\qquad f = q_\sigma / N(0, \tau I)$$",
-        ((SAMPLER, "algorithm1_stage1"),),
+        ((PAPER, "algorithm1_stage1"),),
     ),
     Piece(
         "Its drift from samples · eq. (5)",
@@ -74,7 +74,7 @@ STAGE1 = (
         "The density ratio, learned · eq. (7)",
         r"$$\min_r\ \mathbb{E}_{q_\sigma} \log(1 + e^{-r}) + "
         r"\mathbb{E}_{N(0,\tau I)} \log(1 + e^{r}),\qquad r^* = \log f$$",
-        (("sbcore/losses.py", "density_ratio_loss"),),
+        (("sbcore/twostage/ratio.py", "density_ratio_loss"),),
     ),
 )
 STAGE2 = (
@@ -91,15 +91,15 @@ STAGE2 = (
         "The score, learned · eq. (9)",
         r"$$\min_S\ \mathbb{E}_{s,\,x_0,\,n}\ \lambda(s)\,\big\lVert S(x_0 + s n, s) + n / s "
         r"\big\rVert^2$$",
-        (("sbcore/losses.py", "denoising_loss"),),
+        (("sbcore/twostage/losses.py", "denoising_loss"),),
     ),
     Piece(
         "Its linear part, in closed form",
         r"$$D(v, s) = W_s v + c_{\mathrm{out}}(s)\,F(\ldots;\,s),\qquad "
         r"W_s = \Sigma\,(\Sigma + s^2 I)^{-1}$$",
         (
-            ("sbcore/networks.py", "WienerFilter.forward"),
-            ("sbcore/networks.py", "Denoiser.forward"),
+            ("sbcore/twostage/wiener.py", "WienerFilter.forward"),
+            ("sbcore/twostage/denoiser.py", "Denoiser.forward"),
         ),
     ),
 )
@@ -114,12 +114,12 @@ PRINTED = (
         "\n\n"
         r"$$x \leftarrow x + \tfrac{\sigma^2}{N_2} \nabla \log q_{s_k}(x) + "
         r"\tfrac{\sigma}{\sqrt{N_2}}\;\xi$$",
-        ((SAMPLER, "algorithm1_stage1"), (SAMPLER, "algorithm1_stage2")),
+        ((PAPER, "algorithm1_stage1"), (PAPER, "algorithm1_stage2")),
     ),
     Piece(
         "Algorithm 2: fill a hole, as printed",
         r"Stage 2, but before each step the known pixels are set to $\text{known} + s_k\,z$.",
-        ((SAMPLER, "algorithm2"),),
+        ((PAPER, "algorithm2"),),
     ),
 )
 FASTER = (
@@ -129,7 +129,7 @@ FASTER = (
         r"one grid of noise levels serve both stages: ten evaluations instead of 2,000."
         "\n\n"
         r"$$s(t)^2 = \sigma^2 + \tau\,\frac{1 - t}{t}$$",
-        ((PROCESS, "stage1_noise_level"), (SAMPLER, "reverse_steps")),
+        ((PROCESS, "stage1_noise_level"), ("sbcore/twostage/sampler.py", "reverse_steps")),
     ),
     Piece(
         "The exact drift of stage 1, without a density ratio",
@@ -146,14 +146,14 @@ BETWEEN_SETS = (
         "\n\n"
         r"$$\min_B\ \mathbb{E}\,\big\lVert B_{k+1}(X_{k+1}) - "
         r"(X_{k+1} + F_k(X_k) - F_k(X_{k+1})) \big\rVert^2$$",
-        ((HALFBRIDGES, "matching_targets"), (HALFBRIDGES, "matching_loss")),
+        ((LOSSES, "matching_targets"), (LOSSES, "matching_loss")),
     ),
     Piece(
         "The same by bridge matching (DSBM)",
         r"Only the ends of the paths are kept and joined by Brownian bridges; $D$ predicts the end."
         "\n\n"
         r"$$\min_D\ \mathbb{E}\,\frac{\lVert D(X_r, r) - X_{\mathrm{end}} \rVert^2}{r}$$",
-        ((HALFBRIDGES, "bridge_loss"),),
+        ((LOSSES, "bridge_loss"),),
     ),
 )
 SECOND_ORDER = (
@@ -164,7 +164,7 @@ SECOND_ORDER = (
         "\n\n"
         r"$$y = x + p\,(D - x) + \sigma\sqrt{h}\,(1 - \tfrac p2)\,\xi,\qquad "
         r"x' = y + \tfrac{p}{2 - p}\,\big(D(y, r - h) - D\big)$$",
-        ((HALFBRIDGES, "walk"),),
+        ((WALKS, "walk"),),
     ),
 )
 PIECES = (*STAGE1, *STAGE2, *PRINTED, *FASTER, *BETWEEN_SETS, *SECOND_ORDER)

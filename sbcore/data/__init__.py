@@ -1,0 +1,1 @@
+"""Pictures, points and masks to learn from."""

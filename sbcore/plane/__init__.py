@@ -1,0 +1,1 @@
+"""Both bridges in the plane, held against the truth."""

@@ -1,0 +1,292 @@
+"""Training of the denoiser (equation 9) and of the density-ratio network (equation 7)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from sbcore.data.masks import random_masks
+from sbcore.data.statistics import mean_and_std, principal_components
+from sbcore.runtime import checkpoints
+from sbcore.runtime.devices import device_name, has_fast_bf16
+from sbcore.runtime.trainer import Plan, Trainer
+from sbcore.twostage.denoiser import (
+    Denoiser,
+    DenoiserConfig,
+    image_denoiser,
+    load_denoiser,
+    save_denoiser,
+)
+from sbcore.twostage.losses import denoising_error, denoising_loss
+from sbcore.twostage.ratio import DensityRatioNet, density_ratio_loss, save_density_ratio
+
+NOISE_LEVELS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 10.0)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A data set's picture shape, bridge and network."""
+
+    name: str
+    network: DenoiserConfig
+    sigma: float
+    """Standard deviation of the smoothed density q_sigma between the two stages."""
+    tau: float
+    """Variance of the Wiener reference of stage 1."""
+    flip: bool = True
+
+
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        Preset("celeba64", DenoiserConfig(), sigma=2.0, tau=8.0),
+        Preset("cifar10", DenoiserConfig(image_size=32, patch=1), sigma=1.0, tau=2.0),
+        Preset(
+            "digits",
+            DenoiserConfig(28, image_channels=1, patch=1, channels=(32, 64, 128), rank=256),
+            sigma=1.0,
+            tau=2.0,
+            flip=False,
+        ),
+    )
+}
+
+
+# The two networks of the paper
+
+
+def score_trainer(
+    pictures: Tensor,
+    held_out: Tensor,
+    preset: Preset,
+    plan: Plan,
+    folder: Path,
+    *,
+    precision: str = "auto",
+    compile: bool = False,
+    resume: bool = False,
+    cpu: bool = False,
+    init: str | Path | None = None,
+    facts: dict[str, Any] | None = None,
+) -> Trainer:
+    """Trainer of the denoiser; the averaged weights that are best on held-out data are published.
+
+    Args:
+        pictures: uint8 (n, c, h, w), the training set.
+        held_out: uint8 (m, c, h, w), never trained on.
+        preset: Shape, bridge and network.
+        plan: Length and speed of the run.
+        folder: The checkpoint folder.
+        precision: "bf16", "fp32", or "auto" (bf16 where the device computes it fast).
+        compile: Use torch.compile.
+        resume: Continue the run in ``folder``.
+        cpu: Do not use an accelerator.
+        init: Checkpoint whose weights a new run starts from.
+        facts: Further entries of config.json, e.g. the data set and its licence.
+
+    Raises:
+        CheckpointError: If ``init`` is unusable or of another shape.
+    """
+    accelerator = Accelerator(cpu=cpu)
+    device = accelerator.device
+    flip = plan.flip and preset.flip
+    # As many components as pictures would leave no variance for what is unseen.
+    rank = min(preset.network.rank, len(pictures) // 2)
+    config = replace(preset.network, rank=rank)
+    torch.manual_seed(plan.seed)
+    denoiser = image_denoiser(config)
+    mean, std = mean_and_std(pictures, flip)
+    denoiser.mean.copy_(mean)
+    denoiser.data_std.fill_(std)
+    set_covariance(denoiser, pictures, flip, device)
+    if init is not None:
+        start_from(denoiser, config, init)
+    denoiser = denoiser.to(device, memory_format=torch.channels_last)
+    denoiser.bf16 = precision == "bf16" or (precision == "auto" and has_fast_bf16(device))
+    if compile:
+        denoiser.trunk.compile()
+    data = pictures.to(device)
+    mean = mean.to(device)
+
+    def loss(network: nn.Module, seed: int) -> Tensor:
+        generator = torch.Generator(device).manual_seed(seed)
+        x0 = random_batch(data, mean, plan.batch_size, flip, generator)
+        s, noise, known_mask = random_corruption(x0, plan, generator)
+        return denoising_loss(network, x0, s, noise, known_mask)
+
+    def publish(average: Denoiser, run: dict[str, Any]) -> None:
+        bridge = {"sigma": preset.sigma, "tau": preset.tau}
+        training = run | {"device": device_name(device), "pictures": len(pictures), "flip": flip}
+        save_denoiser(
+            folder, average, config, name=preset.name, **bridge, **(facts or {}), training=training
+        )
+
+    return Trainer(
+        denoiser,
+        loss,
+        lambda average: held_out_loss(average, held_out[:256].to(device)),
+        publish,
+        plan,
+        folder / "training",
+        accelerator,
+        resume,
+    )
+
+
+def start_from(denoiser: Denoiser, config: DenoiserConfig, init: str | Path) -> None:
+    """Take the weights of a published denoiser; statistics stay those of the data at hand."""
+    published, _ = load_denoiser(checkpoints.locate(init))
+    weights = published.trunk.state_dict()
+    own = denoiser.trunk.state_dict()
+    # A missing attention layer starts as the identity, so a checkpoint without it serves too.
+    added = {name for name in own.keys() - weights.keys() if "attention" in name}
+    if weights.keys() | added != own.keys() or any(
+        weights[name].shape != own[name].shape for name in weights
+    ):
+        raise checkpoints.CheckpointError(f"{init} has another network than this run ({config}).")
+    denoiser.trunk.load_state_dict(weights, strict=False)
+
+
+def set_covariance(denoiser: Denoiser, pictures: Tensor, flip: bool, device: Any) -> None:
+    """Measure the covariance of the training set and store it in the Wiener filter.
+
+    With rank 0 (EDM preconditioning) the one variance is that of the pixels.
+    """
+    linear = denoiser.linear
+    if linear.rank == 0:
+        linear.rest.copy_(denoiser.data_std**2)
+        return
+    basis, eigenvalues, rest = principal_components(
+        pictures.to(device), denoiser.mean.to(device), linear.rank, flip
+    )
+    linear.basis.copy_(basis)
+    linear.eigenvalues.copy_(eigenvalues)
+    linear.rest.copy_(rest)
+
+
+def random_batch(
+    data: Tensor, mean: Tensor, n: int, flip: bool, generator: torch.Generator
+) -> Tensor:
+    """Draw ``n`` centred pictures, (n, c, h, w), float32, half of them mirrored."""
+    device = data.device
+    index = torch.randint(len(data), (n,), generator=generator, device=device)
+    pictures = data[index] / 255.0
+    if flip:
+        mirrored = torch.rand(n, 1, 1, 1, generator=generator, device=device) < 0.5
+        pictures = torch.where(mirrored, pictures.flip(-1), pictures)
+    return pictures - mean
+
+
+def random_corruption(
+    x0: Tensor, plan: Plan, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw noise levels (b,), standard normal noise (b, c, h, w) and known masks (b, 1, h, w)."""
+    n, device = len(x0), x0.device
+    log_s = torch.randn(n, generator=generator, device=device) * plan.noise_std + plan.noise_mean
+    tail = torch.rand(n, generator=generator, device=device) * math.log(40)
+    in_tail = torch.rand(n, generator=generator, device=device) < plan.noise_tail
+    s = torch.where(in_tail, tail, log_s).exp()
+    noise = torch.randn(x0.shape, generator=generator, device=device)
+    known_mask = random_masks(n, x0.shape[-1], generator)
+    conditional = torch.rand(n, generator=generator, device=device) < plan.conditional
+    return s, noise, known_mask & conditional.view(-1, 1, 1, 1)
+
+
+@torch.no_grad()
+def held_out_loss(denoiser: Denoiser, pictures: Tensor, seed: int = 1234) -> dict[str, Any]:
+    """Denoising error on held-out pictures, by noise level, under fixed noise.
+
+    Returns:
+        ``by_noise_level``: mean squared error for each of `NOISE_LEVELS`; ``linear``: the same
+        of the Wiener filter alone; ``score``: mean over the levels of error / c_out^2.
+    """
+    device = denoiser.mean.device
+    x0 = pictures / 255.0 - denoiser.mean
+    by_level, linear, relative = {}, {}, []
+    for level in NOISE_LEVELS:
+        generator = torch.Generator(device).manual_seed(seed)
+        noise = torch.randn(x0.shape, generator=generator, device=device)
+        errors, filtered = [], []
+        for x, z in zip(x0.split(64), noise.split(64), strict=True):
+            s = torch.full((len(x),), level, device=device)
+            errors.append(denoising_error(denoiser, x, s, z))
+            filtered.append(denoising_error(denoiser.linear, x, s, z))
+        by_level[f"{level:g}"] = float(torch.cat(errors).mean())
+        linear[f"{level:g}"] = float(torch.cat(filtered).mean())
+        c_out = denoiser.linear.rms_error(torch.tensor([level], device=device)).item()
+        relative.append(by_level[f"{level:g}"] / c_out**2)
+    return {
+        "score": sum(relative) / len(relative),
+        "by_noise_level": by_level,
+        "linear": linear,
+    }
+
+
+def ratio_trainer(
+    pictures: Tensor,
+    held_out: Tensor,
+    mean: Tensor,
+    plan: Plan,
+    folder: Path,
+    *,
+    sigma: float,
+    tau: float,
+    channels: int = 64,
+    precision: str = "auto",
+    resume: bool = False,
+    cpu: bool = False,
+) -> Trainer:
+    """Trainer of the density-ratio network of paper mode (equation 7).
+
+    Args:
+        pictures: uint8 (n, c, h, w), the training set.
+        held_out: uint8 (m, c, h, w).
+        mean: Mean picture (c, h, w) of the denoiser it will be used with.
+        plan: Length and speed of the run.
+        folder: The checkpoint folder, which already holds the denoiser.
+        sigma: Standard deviation of the smoothed density.
+        tau: Variance of the reference.
+        channels: Width of the network.
+        precision: "bf16", "fp32" or "auto".
+        resume: Continue the run in ``folder``.
+        cpu: Do not use an accelerator.
+    """
+    accelerator = Accelerator(cpu=cpu)
+    device = accelerator.device
+    torch.manual_seed(plan.seed)
+    arguments = {"shape": list(pictures.shape[1:]), "channels": channels}
+    network = DensityRatioNet(**arguments).to(device, memory_format=torch.channels_last)
+    bf16 = precision == "bf16" or (precision == "auto" and has_fast_bf16(device))
+    data, mean = pictures.to(device), mean.to(device)
+
+    def batch_loss(log_ratio: nn.Module, x0: Tensor, generator: torch.Generator) -> Tensor:
+        noise = torch.randn(2, *x0.shape, generator=generator, device=device)
+        smoothed, reference = x0 + sigma * noise[0], math.sqrt(tau) * noise[1]
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            return density_ratio_loss(lambda x: log_ratio(x).float(), smoothed, reference)
+
+    def loss(log_ratio: nn.Module, seed: int) -> Tensor:
+        generator = torch.Generator(device).manual_seed(seed)
+        return batch_loss(
+            log_ratio, random_batch(data, mean, plan.batch_size, plan.flip, generator), generator
+        )
+
+    def evaluate(average: nn.Module) -> dict[str, Any]:
+        generator = torch.Generator(device).manual_seed(1234)
+        x0 = held_out[:256].to(device) / 255.0 - mean
+        losses = [batch_loss(average, x, generator) for x in x0.split(64)]
+        return {"score": float(torch.stack(losses).mean())}
+
+    def publish(average: DensityRatioNet, run: dict[str, Any]) -> None:
+        bridge = {"sigma": sigma, "tau": tau}
+        save_density_ratio(folder, average, arguments, **bridge, training=run)
+
+    return Trainer(
+        network, loss, evaluate, publish, plan, folder / "training-ratio", accelerator, resume
+    )
