@@ -242,7 +242,7 @@ def _toy(
         run = (networks, mode, steps, solver or None, steps, steps, n3, drift)
         settings = lab.Settings(*run, runs.seed_of(seed), particles).checked()
         if networks == "learned":
-            for progress in bridge.train_steps(lab.TRAINING_SECONDS):
+            for progress in bridge.train(lab.TRAINING_SECONDS):
                 yield _waiting(1, progress)
         for trajectory, update, facts in lab.particles(bridge, settings):
             if update.final:

@@ -5,12 +5,13 @@ from sbcore.ipf.bridge import TranslationBridge
 from sbcore.ipf.network import NetworkConfig
 from sbcore.ipf.reference import DIRECTIONS, opposite
 from sbcore.ipf.training import Fitter, Fitting
+from sbcore.load import load
 from sbcore.plane.bridge import SOLVER as PLANE_SOLVER
 from sbcore.plane.bridge import PlaneBridge, PlaneProgress
 from sbcore.plane.distributions import DISTRIBUTIONS, EXTENT, Distribution, drawn_distribution
 from sbcore.plane.pairs import plane_end
 from sbcore.runtime.checkpoints import CheckpointError
-from sbcore.runtime.run import DivergedError, Evaluations, Step, follow
+from sbcore.runtime.run import DivergedError, Evaluations, Run, Step, follow
 from sbcore.twostage.bridge import DEFAULTS, Bridge
 from sbcore.twostage.film import frame_indices
 from sbcore.twostage.paper import PaperMode
@@ -34,11 +35,13 @@ __all__ = [
     "PaperMode",
     "PlaneBridge",
     "PlaneProgress",
+    "Run",
     "Step",
     "TranslationBridge",
     "drawn_distribution",
     "follow",
     "frame_indices",
+    "load",
     "opposite",
     "plane_end",
     "preset_holes",

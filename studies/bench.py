@@ -25,7 +25,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from sbcore.data.masks import preset_holes
-from sbcore.runtime.checks import count as whole
+from sbcore.runtime import checks
 from sbcore.runtime.devices import has_fast_bf16
 from sbcore.twostage.bridge import DEFAULTS, S_END, Bridge
 from sbcore.twostage.denoiser import Denoiser
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace, progress: Progress) -> Report:
         raise ValueError(f"there is no app.py in {ROOT}: run the study from the repository")
     model = load_model(options.model)
     bridge = model.bridge(bf16=False)
-    repeats = whole("repeats", options.repeats, 15)
+    repeats = checks.whole("repeats", options.repeats)
     memory = {"the model is loaded": peak_memory()}
     pairs = min(repeats, 3) if options.quick else repeats
     ratio = overhead(bridge, model.denoiser, pairs, progress)
@@ -116,7 +116,7 @@ def overhead(bridge: Bridge, denoiser: Denoiser, pairs: int, progress: Progress)
     Returns:
         Median of the ratios.
     """
-    nfe = list(bridge.generate_steps(1))[-1].nfe.denoiser  # warms up, too
+    nfe = list(bridge.generate(1))[-1].nfe.denoiser  # warms up, too
     levels = karras_grid(nfe, bridge.sigma, S_END)[:-1]
     noise = torch.randn(1, *bridge.shape, generator=torch.Generator().manual_seed(0))
     noise = noise.to(bridge.device)
@@ -128,7 +128,7 @@ def overhead(bridge: Bridge, denoiser: Denoiser, pairs: int, progress: Progress)
 
     ratios = []
     for pair in range(pairs):
-        order = (bare, lambda: bridge.generate(1).cpu())
+        order = (bare, lambda: bridge.generate(1).result().cpu())
         times = [seconds_of(work) for work in (order if pair % 2 else order[::-1])]
         ratios.append(times[1] / times[0] if pair % 2 else times[0] / times[1])
         progress("engine overhead", pair + 1, pairs)
@@ -137,13 +137,15 @@ def overhead(bridge: Bridge, denoiser: Denoiser, pairs: int, progress: Progress)
 
 def end_to_end(bridge: Bridge, per_stage: int, progress: Progress) -> tuple[float, float]:
     """Seconds of one picture: fast default; paper mode, extrapolated to 1,000 steps a stage."""
-    fast = statistics.median(seconds_of(lambda: bridge.generate(1).cpu()) for _ in range(3))
+    fast = statistics.median(
+        seconds_of(lambda: bridge.generate(1).result().cpu()) for _ in range(3)
+    )
     # A clipped ratio costs the same and cannot diverge.
     drift = "ratio" if bridge.has_density_ratio else "exact"
     settings = PaperMode(n1=per_stage, n2=per_stage, drift=drift, clip=3.0)
 
     def paper() -> None:
-        for step in bridge.generate_steps(1, mode="paper", paper=settings):
+        for step in bridge.generate(1, mode="paper", paper=settings):
             progress("paper mode", step.index, step.total)
         step.x.cpu()
 
@@ -154,8 +156,8 @@ def throughput(bridge: Bridge, batches: tuple[int, ...], progress: Progress) -> 
     """Pictures a second by batch size, default quality."""
     found = {}
     for index, batch in enumerate(batches):
-        bridge.generate(batch, steps=2)
-        found[batch] = batch / seconds_of(lambda batch=batch: bridge.generate(batch).cpu())
+        bridge.generate(batch, steps=2).result()
+        found[batch] = batch / seconds_of(lambda batch=batch: bridge.generate(batch).result().cpu())
         progress("pictures a second", index + 1, len(batches))
     return found
 

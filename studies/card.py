@@ -82,7 +82,7 @@ def measure(
     drawn = []
     for first in range(0, count, BATCH):
         n = min(BATCH, count - first)
-        drawn.append(bridge.generate(n, seed=seed + first, **sampler._asdict()).cpu())
+        drawn.append(bridge.generate(n, seed=seed + first, **sampler._asdict()).result().cpu())
         progress("drawing", first + n, count)
     drawn = torch.cat(drawn)
     real, other = held_out[:count] / 255.0, training[-count:] / 255.0
@@ -118,11 +118,11 @@ def measure(
 
 def _evaluation_time(bridge: Bridge) -> float:
     """Milliseconds of one network evaluation of one picture: the median of five runs of ten."""
-    bridge.generate(1)
+    bridge.generate(1).result()
     times = []
     for seed in range(5):
         start = time.perf_counter()
-        bridge.generate(1, seed=seed, steps=10)
+        bridge.generate(1, seed=seed, steps=10).result()
         times.append(1000 * (time.perf_counter() - start) / 10)
     return sorted(times)[2]
 

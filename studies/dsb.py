@@ -26,7 +26,7 @@ from sbcore.ipf.paths import walk
 from sbcore.ipf.reference import DIRECTIONS, METHODS, gaussian_coupling, opposite
 from sbcore.ipf.training import Fitter, Fitting
 from sbcore.plane.pairs import PLANE
-from sbcore.runtime.checks import count as whole
+from sbcore.runtime import checks
 from studies import translation
 from studies.report import Progress, Report, Table
 
@@ -93,7 +93,7 @@ class Sizes(NamedTuple):
 
 def run(options: argparse.Namespace, progress: Progress) -> Report:
     """Train, carry points, measure and plot."""
-    points = whole("points", options.points, 10_000, least=10)
+    points = checks.whole("points", options.points, least=10)
     sizes = Sizes(
         min(points, 200) if options.quick else points,
         options.quick,

@@ -18,7 +18,7 @@ from torch import Tensor
 from sbcore.data.pictures import load_images, split_validation
 from sbcore.features import FeatureNet, load_features
 from sbcore.runtime import checkpoints
-from sbcore.runtime.checks import count as whole
+from sbcore.runtime import checks
 from sbcore.runtime.metrics import frechet_distance, precision_recall
 from studies.report import Progress, Report, Table
 
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace, progress: Progress) -> Report:
     val = options.val or split_validation(options.data)
     if val is None:
         raise ValueError("there is no val beside the training pictures; give --val")
-    count = whole("count", options.count, 500, least=8)
+    count = checks.whole("count", options.count, least=8)
     count = min(count, 64) if options.quick else count
     sets = [load_images(source, size, channels) for source in (options.data, val)]
     if min(map(len, sets)) < count:

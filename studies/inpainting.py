@@ -20,9 +20,9 @@ from PIL import Image
 from torch import Tensor
 
 from sbcore.data.masks import brush_hole, preset_holes
-from sbcore.runtime.checks import count as whole
+from sbcore.runtime import checks
 from sbcore.runtime.metrics import diversity, psnr, seam_error, ssim
-from sbcore.runtime.noise import PictureNoise
+from sbcore.runtime.noise import Noise
 from sbcore.twostage.bridge import DEFAULTS, S_END, Bridge
 from sbcore.twostage.denoiser import Denoiser
 from sbcore.twostage.grids import karras_grid
@@ -108,7 +108,9 @@ class Settings:
         """Check the options; ``--quick`` makes them small."""
         names = ("count", "fills", "steps", "paper_steps", "repaint_steps")
         least = {"fills": 2}  # diversity needs two
-        asked = {name: whole(name, getattr(options, name), 1, least.get(name, 1)) for name in names}
+        asked = {
+            name: checks.whole(name, getattr(options, name), least.get(name, 1)) for name in names
+        }
         small = {"count": 2, "fills": 2, "steps": 5, "paper_steps": 5, "repaint_steps": 3}
         sizes = {k: min(v, small[k]) for k, v in asked.items()} if options.quick else asked
         return cls(**sizes, seed=options.seed, ways=tuple(options.ways))
@@ -132,14 +134,16 @@ def _ways(model: Model, bridge: Bridge, settings: Settings) -> Iterator[Way]:
     denoiser, mean = model.denoiser, model.denoiser.mean.cpu()
 
     def conditional(picture: Tensor, hole: Tensor, seed: int) -> Tensor:
-        return bridge.inpaint(picture, ~hole, n, seed, steps=settings.steps).cpu()
+        return bridge.inpaint(picture, ~hole, n, seed, steps=settings.steps).result().cpu()
 
     def algorithm2(picture: Tensor, hole: Tensor, seed: int) -> Tensor:
-        return bridge.inpaint(picture, ~hole, n, seed, method="algorithm2", steps=paper).cpu()
+        return (
+            bridge.inpaint(picture, ~hole, n, seed, method="algorithm2", steps=paper).result().cpu()
+        )
 
     def resampling(picture: Tensor, hole: Tensor, seed: int) -> Tensor:
         known = picture.to(bridge.device) - denoiser.mean
-        noise = PictureNoise(range(seed, seed + n), bridge.shape, bridge.device)
+        noise = Noise(range(seed, seed + n), bridge.shape, device=bridge.device)
         grid = karras_grid(steps, bridge.sigma, min(S_END, bridge.sigma / 2))
         filled = repaint(denoiser, known, ~hole.to(bridge.device), noise, grid) + denoiser.mean
         return torch.where(hole, filled.clamp(0, 1).cpu(), picture)
@@ -171,7 +175,7 @@ def repaint(
     denoiser: Denoiser,
     known: Tensor,
     known_mask: Tensor,
-    noise: PictureNoise,
+    noise: Noise,
     grid: list[float],
 ) -> Tensor:
     """Resampling with an unconditional denoiser, a light version of RePaint's Algorithm 1.

@@ -180,7 +180,7 @@ def _draw(bridge: Bridge, row: Row) -> Any:
         if "paper" in row.options:
             return _paper(bridge, row.options["paper"], n, seed)
         before = step = None
-        for following in bridge.generate_steps(n, seed, **row.options):
+        for following in bridge.generate(n, seed, **row.options):
             before, step = step, following
         return {"noisy": before.x} if row.noisy else {"pictures": step.x}
 
@@ -189,7 +189,7 @@ def _draw(bridge: Bridge, row: Row) -> Any:
 
 def _paper(bridge: Bridge, paper: PaperMode, n: int, seed: int) -> dict[str, Tensor]:
     """Algorithm 1 as printed, and the same after the reference code's last Tweedie step."""
-    *_, last = bridge.generate_steps(n, seed, mode="paper", paper=paper)
+    *_, last = bridge.generate(n, seed, mode="paper", paper=paper)
     residual = bridge.sigma / math.sqrt(paper.n2)
     return {"noisy": last.x, "pictures": bridge.posterior_mean(last.x, residual)}
 

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from sbcore.runtime.checks import count as whole
+from sbcore.runtime import checks
 from sbcore.runtime.run import DivergedError
 from sbcore.twostage.bridge import DEFAULTS, Bridge
 from sbcore.twostage.paper import PaperMode
@@ -44,7 +44,7 @@ def draw(
     try:
         for first in range(0, count, BATCH):
             n = min(BATCH, count - first)
-            for step in bridge.generate_steps(n, seed + first, **mode):
+            for step in bridge.generate(n, seed + first, **mode):
                 done = first * step.total + n * step.index
                 progress(what, done, count * step.total)
             drawn.append(step.x.clamp(0, 1).cpu())
@@ -63,8 +63,8 @@ def cells(ruler: distances.Ruler, pictures: Tensor | None) -> list[Cell]:
 
 def sizes(options: argparse.Namespace) -> tuple[int, int]:
     """Pictures of each set and Euler-Maruyama steps of each stage."""
-    count = whole("count", options.count, 256, least=4)
-    steps = whole("paper_steps", options.paper_steps, PaperMode().n1)
+    count = checks.whole("count", options.count, least=4)
+    steps = checks.whole("paper_steps", options.paper_steps)
     return (min(count, 8), min(steps, 4)) if options.quick else (count, steps)
 
 

@@ -72,7 +72,7 @@ def run(options: argparse.Namespace, progress: Progress) -> Report:
     bridges = {}
     for name, distribution in DISTRIBUTIONS.items():
         bridges[name] = PlaneBridge(distribution, SIGMA, TAU, options.seed)
-        for done in bridges[name].train_steps(iterations=sizes.iterations, seed=options.seed):
+        for done in bridges[name].train(iterations=sizes.iterations, seed=options.seed):
             progress(f"training on {name}", done.iteration, sizes.iterations)
     gan = train_gan(DISTRIBUTIONS[PAPER], sizes.gan_iterations, options.seed, progress)
     tables = [
@@ -172,7 +172,7 @@ def distance_table(
             def draw(
                 n: int, seed: int, bridge: PlaneBridge = bridge, networks: str = networks
             ) -> Tensor:
-                return bridge.run(n, seed, steps=sizes.steps, networks=networks)
+                return bridge.generate(n, seed, steps=sizes.steps, networks=networks).result()
 
             row = _distances(bridge, draw, sizes, seed)
             table.rows.append((bridge.distribution.title, networks, sizes.steps, *row))
@@ -251,7 +251,7 @@ def _algorithm_row(
     """Lost particles, then distances; diverged runs have no distances."""
     points = torch.zeros(n, 2)
     try:
-        for step in bridge.run_steps(n, seed, mode="paper", paper=paper, networks=networks):
+        for step in bridge.generate(n, seed, mode="paper", paper=paper, networks=networks):
             points = step.x
     except DivergedError:
         return (f"{float(lost(points).float().mean()):.1%}", *[math.nan] * 6)
@@ -351,7 +351,7 @@ def shape_figure(bridges: dict[str, PlaneBridge], sizes: Sizes, seed: int) -> Fi
 def ends(bridge: PlaneBridge, n: int, seed: int, steps: int) -> tuple[Tensor, Tensor]:
     """Ends of stage 1 and of stage 2 of one run of the learned networks, (n, 2) each."""
     middle = last = None
-    for last in bridge.run_steps(n, seed, steps=steps):
+    for last in bridge.generate(n, seed, steps=steps):
         middle = last if last.stage == 1 else middle
     return middle.x, last.x
 

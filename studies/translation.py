@@ -17,7 +17,7 @@ from sbcore.ipf.bridge import TranslationBridge
 from sbcore.ipf.reference import DIRECTIONS, opposite
 from sbcore.ipf.training import Fitting
 from sbcore.plane.pairs import held_out
-from sbcore.runtime.checks import count as whole
+from sbcore.runtime import checks
 from sbcore.runtime.metrics import frechet_distance
 from studies.classifier import FEATURES, Classifier, accuracy, train_classifier
 from studies.report import Progress, Report, Table, contact_sheet
@@ -72,8 +72,8 @@ class Judged:
 
 def pictures_part(report: Report, options: argparse.Namespace, progress: Progress) -> None:
     """Add the table of translated pictures, by iteration, and a sheet; write the card."""
-    count = whole("count", options.count, 500, least=10)
-    count, epochs = (20, 1) if options.quick else (count, whole("epochs", options.epochs, 20))
+    count = checks.whole("count", options.count, least=10)
+    count, epochs = (20, 1) if options.quick else (count, checks.whole("epochs", options.epochs)
     bridge = TranslationBridge.from_pretrained(options.model)
     sets = [
         open_set(name, path, bridge.shape, count, epochs, options.seed, progress)
@@ -85,7 +85,9 @@ def pictures_part(report: Report, options: argparse.Namespace, progress: Progres
         table.rows.append((way, "not translated", *last.judge(first.held_out)))
         for title, model in iterations(options.model, bridge):
             progress(f"{way}, {title}", 0, 1)
-            translated = model.translate(first.held_out, direction, seed=options.seed).cpu()
+            translated = (
+                model.translate(first.held_out, direction, seed=options.seed).result().cpu()
+            )
             table.rows.append((way, title, *last.judge(translated)))
             progress(f"{way}, {title}", 1, 1)
         table.rows.append((way, f"real {last.name} of the training set", *last.judge(last.seen)))
@@ -154,8 +156,8 @@ def examples(bridge: TranslationBridge, sets: list[Judged], seed: int) -> Tensor
     """Pictures above their translations, both directions; made by the model, so free to share."""
     rows = []
     for direction, each in zip(DIRECTIONS, sets[::-1], strict=True):
-        start = bridge.translate(each.held_out[:SHOWN], opposite(direction), seed=seed)
-        found = bridge.translate(start, direction, n=OUTCOMES, seed=seed)
+        start = bridge.translate(each.held_out[:SHOWN], opposite(direction), seed=seed).result()
+        found = bridge.translate(start, direction, n=OUTCOMES, seed=seed).result()
         rows += [start, *found.view(len(start), OUTCOMES, *start.shape[1:]).unbind(1)]
     return torch.cat(rows).cpu()
 

@@ -75,7 +75,7 @@ def test_model_knows_itself(bridge: Bridge, bridge_without_ratio: Bridge) -> Non
 def test_generate_works_with_every_solver_and_start(
     bridge: Bridge, solver: str | None, start: str
 ) -> None:
-    pictures = bridge.generate(2, seed=3, steps=4, solver=solver, start=start)
+    pictures = bridge.generate(2, seed=3, steps=4, solver=solver, start=start).result()
     assert in_range(pictures, 2) and pictures[0].std() > 0.01
     assert not torch.equal(pictures[0], pictures[1])
 
@@ -90,14 +90,14 @@ def test_generate_works_with_every_solver_and_start(
     ],
 )
 def test_generate_works_in_paper_mode(bridge: Bridge, paper: PaperMode) -> None:
-    assert in_range(bridge.generate(2, seed=3, mode="paper", paper=paper), 2)
+    assert in_range(bridge.generate(2, seed=3, mode="paper", paper=paper).result(), 2)
 
 
 def test_same_seed_same_picture_and_other_seed_other_picture(bridge: Bridge) -> None:
-    first = bridge.generate(1, seed=5, steps=4)
+    first = bridge.generate(1, seed=5, steps=4).result()
     torch.manual_seed(99)
-    assert torch.equal(bridge.generate(1, seed=5, steps=4), first)
-    assert not torch.equal(bridge.generate(1, seed=6, steps=4), first)
+    assert torch.equal(bridge.generate(1, seed=5, steps=4).result(), first)
+    assert not torch.equal(bridge.generate(1, seed=6, steps=4).result(), first)
 
 
 @pytest.mark.parametrize(
@@ -113,24 +113,24 @@ def test_same_seed_same_picture_and_other_seed_other_picture(bridge: Bridge) -> 
 )
 def test_picture_of_a_seed_does_not_depend_on_the_batch(bridge: Bridge, options: dict) -> None:
     steps = {} if options.get("mode") == "paper" else {"steps": 3}
-    together = bridge.generate(16, seed=10, **steps, **options)
+    together = bridge.generate(16, seed=10, **steps, **options).result()
     for i in (0, 7, 15):
-        alone = bridge.generate(1, seed=10 + i, **steps, **options)
+        alone = bridge.generate(1, seed=10 + i, **steps, **options).result()
         torch.testing.assert_close(alone[0], together[i], rtol=0, atol=1e-5)
 
 
 def test_large_numbers_of_pictures_go_in_bounded_network_calls(
     bridge: Bridge, calls: list[int]
 ) -> None:
-    together = bridge.generate(BATCH + 3, seed=0, steps=1)
+    together = bridge.generate(BATCH + 3, seed=0, steps=1).result()
     assert calls == [BATCH, 3]
-    alone = bridge.generate(1, seed=BATCH + 1, steps=1)
+    alone = bridge.generate(1, seed=BATCH + 1, steps=1).result()
     torch.testing.assert_close(alone[0], together[BATCH + 1], rtol=0, atol=1e-5)
 
 
 def test_closed_form_start_has_the_law_of_q_sigma(bridge: Bridge) -> None:
     """The first denoised picture is D(v, sigma) with v = mean + (Sigma + sigma^2)^(1/2) noise."""
-    step = next(bridge.generate_steps(1, seed=4, steps=5, solver="ddim"))
+    step = next(bridge.generate(1, seed=4, steps=5, solver="ddim"))
     linear, mean = bridge._denoiser.linear, bridge._denoiser.mean
     v = linear.sample(PictureNoise([4], TINY.shape).draw(), SIGMA)
     denoised = bridge._denoiser(v, SIGMA) + mean
@@ -140,7 +140,7 @@ def test_closed_form_start_has_the_law_of_q_sigma(bridge: Bridge) -> None:
 
 
 def test_noise_start_is_the_control_of_figure_5(bridge: Bridge) -> None:
-    step = next(bridge.generate_steps(1, seed=4, steps=5, start="noise"))
+    step = next(bridge.generate(1, seed=4, steps=5, start="noise"))
     noise, mean = PictureNoise([4], TINY.shape).draw(), bridge._denoiser.mean
     denoised = (bridge._denoiser(SIGMA * noise, SIGMA) + mean).clamp(0, 1)
     torch.testing.assert_close(step.denoised, denoised)
@@ -154,7 +154,7 @@ def test_gaussian_model_generates_the_gaussian(monkeypatch: pytest.MonkeyPatch) 
     denoiser.linear.rest.fill_(1e-2)
     bridge = Bridge(denoiser, SIGMA, TAU, device="cpu")
     for options in ({}, {"start": "network", "steps": 20}):
-        *_, last = bridge.generate_steps(200, seed=0, **options)
+        *_, last = bridge.generate(200, seed=0, **options)
         flat = (last.x - denoiser.mean).flatten(1)
         components = flat @ denoiser.linear.basis.T
         expected = denoiser.linear.eigenvalues
@@ -177,7 +177,7 @@ def test_gaussian_model_generates_the_gaussian(monkeypatch: pytest.MonkeyPatch) 
 def test_evolve_shows_the_frames_from_zero_to_a_picture(
     bridge: Bridge, frames: int, options: dict
 ) -> None:
-    every = list(bridge.evolve_steps(frames, seed=1, **options))
+    every = list(bridge.evolve(frames, seed=1, **options))
     assert [s.index for s in every] == list(range(every[-1].total + 1))  # a Stop at every step
     steps = [s for s in every if s.index in frame_indices(s.total, frames)]
     assert len(steps) == frames
@@ -189,21 +189,21 @@ def test_evolve_shows_the_frames_from_zero_to_a_picture(
     indices, times = [s.index for s in steps], [(s.stage, s.t) for s in steps]
     assert indices == sorted(set(indices)) and times == sorted(times)
     assert {s.stage for s in steps} == {1, 2}
-    assert bridge.evolve(frames, seed=1, **options).shape == (frames, *TINY.shape)
+    assert bridge.evolve(frames, seed=1, **options).result().shape == (frames, *TINY.shape)
 
 
 @pytest.mark.parametrize("solver", ["dpmpp_2m_sde", "ddim"])
 @pytest.mark.parametrize("frames", [4, 21, 24, 41, 90])
 def test_evolve_ends_at_the_picture_of_generate(bridge: Bridge, frames: int, solver: str) -> None:
-    states = bridge.evolve(frames, seed=7, solver=solver)
-    picture = bridge.generate(1, seed=7, solver=solver)
+    states = bridge.evolve(frames, seed=7, solver=solver).result()
+    picture = bridge.generate(1, seed=7, solver=solver).result()
     torch.testing.assert_close(states[-1].clamp(0, 1), picture[0], rtol=0, atol=1e-4)
 
 
 def test_evolve_stage1_is_uniform_in_time_and_costs_nothing(
     bridge: Bridge, calls: list[int]
 ) -> None:
-    steps = list(bridge.evolve_steps(24, seed=0))
+    steps = list(bridge.evolve(24, seed=0))
     first = [s for s in steps if s.stage == 1]
     assert [s.t for s in first] == pytest.approx([k / 12 for k in range(13)])
     assert all(s.nfe.total == 0 for s in first)
@@ -214,20 +214,20 @@ def test_evolve_stage1_is_uniform_in_time_and_costs_nothing(
 
 def test_evolve_in_paper_mode_shows_states_of_the_run(bridge: Bridge) -> None:
     """All of its updates if there are as many frames; the last is the picture of the seed."""
-    states = bridge.evolve(7, seed=2, mode="paper", paper=PAPER)
-    picture = bridge.generate(1, seed=2, mode="paper", paper=PAPER)
+    states = bridge.evolve(7, seed=2, mode="paper", paper=PAPER).result()
+    picture = bridge.generate(1, seed=2, mode="paper", paper=PAPER).result()
     torch.testing.assert_close(states[-1].clamp(0, 1), picture[0])
 
 
 def test_paper_mode_takes_steps_for_both_stages(bridge: Bridge) -> None:
-    steps = list(bridge.generate_steps(1, mode="paper", steps=4))
+    steps = list(bridge.generate(1, mode="paper", steps=4))
     assert [s.stage for s in steps] == [1] * 4 + [2] * 4
 
 
 def test_a_diverged_stage1_is_one_sentence(bridge: Bridge, monkeypatch) -> None:
     monkeypatch.setattr(bridge, "_ratio", lambda x: torch.full((len(x),), torch.inf))
     with pytest.raises(DivergedError, match="diverged"):
-        bridge.generate(1, mode="paper", paper=PAPER)
+        bridge.generate(1, mode="paper", paper=PAPER).result()
 
 
 # ----------------------------------------------------------------------------------------------
@@ -241,23 +241,23 @@ def test_interpolate_has_both_ends_and_shares_its_noise(
 ) -> None:
     a, b = picture(1), picture(2)
     options = {"mode": mode, "steps": 4, "seed": 3}
-    morph = bridge.interpolate(a, b, frames, 0.1, **options)
+    morph = bridge.interpolate(a, b, frames, 0.1, **options).result()
     assert in_range(morph, frames)
-    same = bridge.interpolate(a, a, frames, 0.1, **options)  # equal mixes, equal noise
+    same = bridge.interpolate(a, a, frames, 0.1, **options).result()  # equal mixes, equal noise
     torch.testing.assert_close(same, morph[:1].expand_as(same), rtol=0, atol=1e-5)
-    back = bridge.interpolate(b, a, frames, 0.1, **options)
+    back = bridge.interpolate(b, a, frames, 0.1, **options).result()
     torch.testing.assert_close(back.flip(0), morph, rtol=0, atol=1e-5)
 
 
 def test_interpolate_with_little_noise_returns_the_ends_and_the_mixes(bridge: Bridge) -> None:
     a, b = picture(1), picture(2)
-    morph = bridge.interpolate(a, b, 3, 1e-6)
+    morph = bridge.interpolate(a, b, 3, 1e-6).result()
     torch.testing.assert_close(morph, torch.stack([a, (a + b) / 2, b]), rtol=0, atol=0.01)
 
 
 def test_interpolate_starts_from_the_mix_plus_noise_of_the_variance(bridge: Bridge) -> None:
     a, b, mean = picture(1), picture(2), bridge._denoiser.mean
-    step = next(bridge.interpolate_steps(a, b, 3, 0.4, seed=3, steps=4))
+    step = next(bridge.interpolate(a, b, 3, 0.4, seed=3, steps=4))
     mixed = torch.stack([a, (a + b) / 2, b]) + math.sqrt(0.4) * PictureNoise([3], TINY.shape).draw()
     denoised = bridge._denoiser(mixed - mean, math.sqrt(0.4)) + mean
     torch.testing.assert_close(step.denoised, denoised.clamp(0, 1), rtol=0, atol=1e-5)
@@ -266,17 +266,17 @@ def test_interpolate_starts_from_the_mix_plus_noise_of_the_variance(bridge: Brid
 @pytest.mark.parametrize("mode", ["fast", "paper"])
 def test_denoise_restores_one_perturbation_many_times(bridge: Bridge, mode: str) -> None:
     image = picture()
-    restored = bridge.denoise(image, 0.5, 3, seed=4, steps=4, mode=mode)
+    restored = bridge.denoise(image, 0.5, 3, seed=4, steps=4, mode=mode).result()
     assert in_range(restored, 3)
     assert not torch.equal(restored[0], restored[1])  # the noise of the steps differs
-    alone = bridge.denoise(image, 0.5, 1, seed=4, steps=4, mode=mode)
+    alone = bridge.denoise(image, 0.5, 1, seed=4, steps=4, mode=mode).result()
     torch.testing.assert_close(alone[0], restored[0], rtol=0, atol=1e-5)
 
 
 def test_restorations_take_noise_of_their_own_not_that_of_the_perturbation(bridge: Bridge) -> None:
     """Restoration i takes its steps with seed + i, whose first draw made the perturbation."""
     image, s = picture(), math.sqrt(0.5)
-    step = next(bridge.denoise_steps(image, 0.5, 2, seed=4, steps=5, solver="exponential_sde"))
+    step = next(bridge.denoise(image, 0.5, 2, seed=4, steps=5, solver="exponential_sde"))
     noise = PictureNoise([4, 5], TINY.shape)
     noise.draw()
     start, keep = bridge.perturb(image, 0.5, seed=4), (step.s / s) ** 2
@@ -291,17 +291,17 @@ def test_denoise_starts_from_perturb_and_a_deterministic_solver_gives_one_answer
 ) -> None:
     image, mean = picture(), bridge._denoiser.mean
     start = bridge.perturb(image, 0.5, seed=4)
-    step = next(bridge.denoise_steps(image, 0.5, 2, seed=4, solver="dpmpp_2m"))
+    step = next(bridge.denoise(image, 0.5, 2, seed=4, solver="dpmpp_2m"))
     denoised = (bridge._denoiser(start[None] - mean, math.sqrt(0.5)) + mean).clamp(0, 1)
     torch.testing.assert_close(step.denoised, denoised.expand(2, -1, -1, -1), rtol=0, atol=1e-5)
-    restored = bridge.denoise(image, 0.5, 2, seed=4, solver="dpmpp_2m")
+    restored = bridge.denoise(image, 0.5, 2, seed=4, solver="dpmpp_2m").result()
     torch.testing.assert_close(restored[0], restored[1])
 
 
 @pytest.mark.parametrize("mode", ["fast", "paper"])
 def test_denoise_with_the_least_noise_returns_the_picture(bridge: Bridge, mode: str) -> None:
     image = picture()
-    restored = bridge.denoise(image, LEAST_VARIANCE, 1, mode=mode)
+    restored = bridge.denoise(image, LEAST_VARIANCE, 1, mode=mode).result()
     torch.testing.assert_close(restored[0], image, rtol=0, atol=0.01)
 
 
@@ -316,9 +316,9 @@ def test_perturb_adds_noise_of_the_variance_without_clamping(bridge: Bridge) -> 
 
 def test_paper_mode_of_editing_keeps_the_step_of_the_paper(bridge: Bridge) -> None:
     """Variance sigma^2 / 1000 a step: 100 of them for 0.4 of 4, and the Tweedie step."""
-    step = next(bridge.interpolate_steps(picture(1), picture(2), 2, 0.4, mode="paper"))
+    step = next(bridge.interpolate(picture(1), picture(2), 2, 0.4, mode="paper"))
     assert step.total == 100
-    *_, last = bridge.denoise_steps(picture(), 0.02, 1, mode="paper")
+    *_, last = bridge.denoise(picture(), 0.02, 1, mode="paper")
     assert last.total == 5 and last.nfe.denoiser == 6
 
 
@@ -331,7 +331,7 @@ def test_inpaint_keeps_known_pixels_bit_for_bit_and_fills_the_hole(
     bridge: Bridge, method: str
 ) -> None:
     image, known = picture(), mask()
-    filled = bridge.inpaint(image, known, 3, seed=2, steps=4, method=method)
+    filled = bridge.inpaint(image, known, 3, seed=2, steps=4, method=method).result()
     assert in_range(filled, 3)
     keep = known.bool().expand(3, *TINY.shape)
     assert torch.equal(filled[keep], image.expand(3, *TINY.shape)[keep])
@@ -345,8 +345,8 @@ def test_inpaint_does_not_look_into_the_hole(bridge: Bridge, method: str) -> Non
     scribbled = torch.where(known > 0, image, picture(9))
     options = {"steps": 4, "method": method}
     torch.testing.assert_close(
-        bridge.inpaint(scribbled, known, 2, **options),
-        bridge.inpaint(image, known, 2, **options),
+        bridge.inpaint(scribbled, known, 2, **options).result(),
+        bridge.inpaint(image, known, 2, **options).result(),
         rtol=0,
         atol=0,
     )
@@ -354,14 +354,14 @@ def test_inpaint_does_not_look_into_the_hole(bridge: Bridge, method: str) -> Non
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_inpaint_works_with_every_solver(bridge: Bridge, solver: str) -> None:
-    assert in_range(bridge.inpaint(picture(), mask(), 1, steps=3, solver=solver), 1)
+    assert in_range(bridge.inpaint(picture(), mask(), 1, steps=3, solver=solver).result(), 1)
 
 
 @pytest.mark.parametrize("method", ["conditional", "algorithm2"])
 def test_fill_of_a_seed_does_not_depend_on_the_number_of_fills(bridge: Bridge, method: str) -> None:
     options = {"steps": 4, "method": method}
-    three = bridge.inpaint(picture(), mask(), 3, seed=5, **options)
-    alone = bridge.inpaint(picture(), mask(), 1, seed=7, **options)
+    three = bridge.inpaint(picture(), mask(), 3, seed=5, **options).result()
+    alone = bridge.inpaint(picture(), mask(), 1, seed=7, **options).result()
     torch.testing.assert_close(alone[0], three[2], rtol=0, atol=1e-5)
 
 
@@ -380,13 +380,13 @@ def test_fill_of_a_seed_does_not_depend_on_the_number_of_fills(bridge: Bridge, m
 def test_masks_of_every_kind_mean_the_same(
     bridge: Bridge, convert: Callable[[Tensor], Any]
 ) -> None:
-    expected = bridge.inpaint(picture(), mask(), 1, steps=2)
-    assert torch.equal(bridge.inpaint(picture(), convert(mask()), 1, steps=2), expected)
+    expected = bridge.inpaint(picture(), mask(), 1, steps=2).result()
+    assert torch.equal(bridge.inpaint(picture(), convert(mask()), 1, steps=2).result(), expected)
 
 
 def test_empty_mask_draws_a_whole_picture(bridge: Bridge) -> None:
-    first = bridge.inpaint(picture(1), torch.zeros(16, 16), 1, seed=3, steps=4)
-    second = bridge.inpaint(picture(2), torch.zeros(16, 16), 1, seed=3, steps=4)
+    first = bridge.inpaint(picture(1), torch.zeros(16, 16), 1, seed=3, steps=4).result()
+    second = bridge.inpaint(picture(2), torch.zeros(16, 16), 1, seed=3, steps=4).result()
     assert torch.equal(first, second) and in_range(first, 1)
 
 
@@ -399,7 +399,7 @@ def test_conditional_inpaint_starts_from_the_gaussian_conditional_plus_noise(
     clean = linear.sample_given(known, keep, noise.draw())
     v = torch.where(keep > 0, known, clean + SIGMA * noise.draw())
     expected = bridge._denoiser(v, SIGMA, known[None], keep[None]) + mean
-    step = next(bridge.inpaint_steps(picture(), mask(), 1, seed=6, steps=4))
+    step = next(bridge.inpaint(picture(), mask(), 1, seed=6, steps=4))
     torch.testing.assert_close(step.denoised, expected.clamp(0, 1), rtol=0, atol=1e-5)
 
 
@@ -408,7 +408,7 @@ def test_known_pixels_are_clean_in_every_preview_of_conditional_inpainting(
     bridge: Bridge, solver: str
 ) -> None:
     image, keep = picture(), mask().bool().expand(TINY.shape)
-    for step in bridge.inpaint_steps(image, mask(), 1, steps=3, solver=solver):
+    for step in bridge.inpaint(image, mask(), 1, steps=3, solver=solver):
         torch.testing.assert_close(step.x[0][keep], image[keep], rtol=0, atol=1e-6)
         torch.testing.assert_close(step.denoised[0][keep], image[keep], rtol=0, atol=1e-6)
 
@@ -417,7 +417,7 @@ def test_algorithm2_is_unconditional_and_starts_from_noise(bridge: Bridge) -> No
     noise, mean = PictureNoise([6], TINY.shape), bridge._denoiser.mean
     v = torch.where(mask() > 0, picture() - mean, 0.0) + SIGMA * noise.draw()
     expected = torch.where(mask() > 0, picture(), bridge._denoiser(v, SIGMA) + mean)
-    step = next(bridge.inpaint_steps(picture(), mask(), 1, seed=6, steps=4, method="algorithm2"))
+    step = next(bridge.inpaint(picture(), mask(), 1, seed=6, steps=4, method="algorithm2"))
     torch.testing.assert_close(step.denoised, expected.clamp(0, 1), rtol=0, atol=1e-5)
 
 
@@ -479,7 +479,7 @@ def test_raising_in_on_step_stops_evolve(bridge: Bridge, calls: list[int]) -> No
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        bridge.evolve(24, on_step=stop)
+        bridge.evolve(24).result(stop)
     assert len(calls) == 1
 
 
@@ -514,14 +514,14 @@ def test_leaving_the_loop_makes_no_further_network_call(
 def test_reported_evaluations_are_the_true_ones(
     bridge: Bridge, calls: list[int], options: dict, denoiser: int, ratio: int
 ) -> None:
-    for step in bridge.generate_steps(2, **options):
+    for step in bridge.generate(2, **options):
         assert step.nfe.denoiser * 2 == sum(calls)
     assert step.nfe == Evaluations(denoiser, ratio)
     assert step.index == step.total
 
 
 def test_gradients_are_not_recorded(bridge: Bridge) -> None:
-    assert not bridge.generate(1, steps=2).requires_grad
+    assert not bridge.generate(1, steps=2).result().requires_grad
     assert torch.is_grad_enabled()
 
 
@@ -543,49 +543,49 @@ def raises(name: str, call: Callable[[], Any]) -> None:
 @pytest.mark.parametrize("value", BAD_COUNTS, ids=str)
 def test_bad_counts_are_refused_by_name(bridge: Bridge, calls: list[int], value: Any) -> None:
     a, known = picture(), mask()
-    raises("n", lambda: bridge.generate(value))
-    raises("n", lambda: bridge.denoise(a, 1.0, value))
-    raises("n", lambda: bridge.inpaint(a, known, value))
-    raises("steps", lambda: bridge.generate(1, steps=value))
-    raises("steps", lambda: bridge.interpolate(a, a, steps=value))
-    raises("steps", lambda: bridge.denoise(a, mode="paper", steps=value))
-    raises("steps", lambda: bridge.inpaint(a, known, steps=value))
-    raises("steps", lambda: bridge.inpaint(a, known, steps=value, method="algorithm2"))
-    raises("frames", lambda: bridge.evolve(value))
-    raises("frames", lambda: bridge.interpolate(a, a, value))
+    raises("n", lambda: bridge.generate(value).result())
+    raises("n", lambda: bridge.denoise(a, 1.0, value).result())
+    raises("n", lambda: bridge.inpaint(a, known, value).result())
+    raises("steps", lambda: bridge.generate(1, steps=value).result())
+    raises("steps", lambda: bridge.interpolate(a, a, steps=value).result())
+    raises("steps", lambda: bridge.denoise(a, mode="paper", steps=value).result())
+    raises("steps", lambda: bridge.inpaint(a, known, steps=value).result())
+    raises("steps", lambda: bridge.inpaint(a, known, steps=value, method="algorithm2").result())
+    raises("frames", lambda: bridge.evolve(value).result())
+    raises("frames", lambda: bridge.interpolate(a, a, value).result())
     assert calls == []
 
 
 def test_too_few_frames_are_refused(bridge: Bridge) -> None:
-    raises("frames", lambda: bridge.evolve(3))
-    raises("frames", lambda: bridge.interpolate(picture(), picture(), 1))
-    raises("frames", lambda: bridge.evolve(24, mode="paper", paper=PAPER))  # has 7 states
+    raises("frames", lambda: bridge.evolve(3).result())
+    raises("frames", lambda: bridge.interpolate(picture(), picture(), 1).result())
+    raises("frames", lambda: bridge.evolve(24, mode="paper", paper=PAPER).result())  # has 7 states
 
 
 @pytest.mark.parametrize("value", BAD_SEEDS, ids=str)
 def test_bad_seeds_are_refused_by_name(bridge: Bridge, calls: list[int], value: Any) -> None:
     a, known = picture(), mask()
-    raises("seed", lambda: bridge.generate(1, value))
-    raises("seed", lambda: bridge.generate(1, value, mode="paper", paper=PAPER))
-    raises("seed", lambda: bridge.evolve(8, value))
-    raises("seed", lambda: bridge.interpolate(a, a, seed=value))
-    raises("seed", lambda: bridge.denoise(a, seed=value))
+    raises("seed", lambda: bridge.generate(1, value).result())
+    raises("seed", lambda: bridge.generate(1, value, mode="paper", paper=PAPER).result())
+    raises("seed", lambda: bridge.evolve(8, value).result())
+    raises("seed", lambda: bridge.interpolate(a, a, seed=value).result())
+    raises("seed", lambda: bridge.denoise(a, seed=value).result())
     raises("seed", lambda: bridge.perturb(a, 1.0, value))
-    raises("seed", lambda: bridge.inpaint(a, known, seed=value))
+    raises("seed", lambda: bridge.inpaint(a, known, seed=value).result())
     assert calls == []
 
 
 @pytest.mark.parametrize("value", BAD_VARIANCES, ids=str)
 def test_bad_variances_are_refused_by_name(bridge: Bridge, calls: list[int], value: Any) -> None:
-    raises("variance", lambda: bridge.interpolate(picture(), picture(), variance=value))
-    raises("variance", lambda: bridge.denoise(picture(), value))
-    raises("variance", lambda: bridge.denoise(picture(), value, mode="paper"))
+    raises("variance", lambda: bridge.interpolate(picture(), picture(), variance=value).result())
+    raises("variance", lambda: bridge.denoise(picture(), value).result())
+    raises("variance", lambda: bridge.denoise(picture(), value, mode="paper").result())
     raises("variance", lambda: bridge.perturb(picture(), value))
     assert calls == []
 
 
 def test_largest_variance_is_sigma_squared(bridge: Bridge) -> None:
-    assert in_range(bridge.denoise(picture(), SIGMA**2, 1, steps=2), 1)
+    assert in_range(bridge.denoise(picture(), SIGMA**2, 1, steps=2).result(), 1)
 
 
 BAD_PICTURES = {
@@ -605,11 +605,11 @@ BAD_PICTURES = {
 @pytest.mark.parametrize("kind", BAD_PICTURES)
 def test_bad_pictures_are_refused_by_name(bridge: Bridge, calls: list[int], kind: str) -> None:
     bad, good = BAD_PICTURES[kind], picture()
-    raises("a", lambda: bridge.interpolate(bad, good))
-    raises("b", lambda: bridge.interpolate(good, bad))
-    raises("image", lambda: bridge.denoise(bad))
+    raises("a", lambda: bridge.interpolate(bad, good).result())
+    raises("b", lambda: bridge.interpolate(good, bad).result())
+    raises("image", lambda: bridge.denoise(bad).result())
     raises("image", lambda: bridge.perturb(bad, 1.0))
-    raises("image", lambda: bridge.inpaint(bad, mask()))
+    raises("image", lambda: bridge.inpaint(bad, mask()).result())
     assert calls == []
 
 
@@ -631,7 +631,7 @@ def test_bad_masks_are_refused_by_name(
     bridge: Bridge, calls: list[int], kind: str, method: str
 ) -> None:
     name = "known" if kind == "nothing to fill" else "known_mask"
-    raises(name, lambda: bridge.inpaint(picture(), BAD_MASKS[kind], method=method))
+    raises(name, lambda: bridge.inpaint(picture(), BAD_MASKS[kind], method=method).result())
     assert calls == []
 
 
@@ -641,61 +641,68 @@ def test_unknown_choices_are_refused_by_name_with_the_alternatives(
 ) -> None:
     a, known = picture(), mask()
     with pytest.raises(ValueError, match=r"mode must be one of fast, paper; got"):
-        bridge.generate(1, mode=value)
-    raises("mode", lambda: bridge.evolve(8, mode=value))
-    raises("mode", lambda: bridge.interpolate(a, a, mode=value))
-    raises("mode", lambda: bridge.denoise(a, mode=value))
-    raises("start", lambda: bridge.generate(1, start=value))
-    raises("grid", lambda: bridge.generate(1, grid=value))
+        bridge.generate(1, mode=value).result()
+    raises("mode", lambda: bridge.evolve(8, mode=value).result())
+    raises("mode", lambda: bridge.interpolate(a, a, mode=value).result())
+    raises("mode", lambda: bridge.denoise(a, mode=value).result())
+    raises("start", lambda: bridge.generate(1, start=value).result())
+    raises("grid", lambda: bridge.generate(1, grid=value).result())
     with pytest.raises(ValueError, match=r"method must be one of conditional, algorithm2"):
-        bridge.inpaint(a, known, method=value)
+        bridge.inpaint(a, known, method=value).result()
     if value is not None:  # None is the default solver
-        raises("solver", lambda: bridge.generate(1, solver=value))
-        raises("solver", lambda: bridge.evolve(8, solver=value))
-        raises("solver", lambda: bridge.interpolate(a, a, solver=value))
-        raises("solver", lambda: bridge.denoise(a, solver=value))
-        raises("solver", lambda: bridge.inpaint(a, known, solver=value))
+        raises("solver", lambda: bridge.generate(1, solver=value).result())
+        raises("solver", lambda: bridge.evolve(8, solver=value).result())
+        raises("solver", lambda: bridge.interpolate(a, a, solver=value).result())
+        raises("solver", lambda: bridge.denoise(a, solver=value).result())
+        raises("solver", lambda: bridge.inpaint(a, known, solver=value).result())
     assert calls == []
 
 
 def test_streaming_twins_check_their_arguments_at_once(bridge: Bridge) -> None:
     """Not at the first step: a handler must be able to answer before it shows a progress bar."""
-    raises("n", lambda: bridge.generate_steps(0))
-    raises("frames", lambda: bridge.evolve_steps(1))
-    raises("variance", lambda: bridge.denoise_steps(picture(), -1.0))
-    raises("known_mask", lambda: bridge.inpaint_steps(picture(), torch.zeros(2, 2)))
+    raises("n", lambda: bridge.generate(0))
+    raises("frames", lambda: bridge.evolve(1))
+    raises("variance", lambda: bridge.denoise(picture(), -1.0))
+    raises("known_mask", lambda: bridge.inpaint(picture(), torch.zeros(2, 2)))
 
 
 def test_paper_mode_without_a_density_ratio_says_what_to_do(bridge_without_ratio: Bridge) -> None:
     for call in (bridge_without_ratio.generate, bridge_without_ratio.evolve):
         with pytest.raises(ValueError, match=r"tiny has no density-ratio network.*train\.py ratio"):
             call(mode="paper")
-    assert in_range(bridge_without_ratio.generate(1, mode="paper", paper=EXACT), 1)
+    assert in_range(bridge_without_ratio.generate(1, mode="paper", paper=EXACT).result(), 1)
 
 
 def test_whole_floats_and_numpy_numbers_are_accepted(bridge: Bridge) -> None:
     """JSON clients send 2.0, arrays send numpy integers."""
-    expected = bridge.generate(2, seed=3, steps=2)
-    assert torch.equal(bridge.generate(2.0, seed=3.0, steps=2.0), expected)
-    assert torch.equal(bridge.generate(np.int64(2), seed=np.int64(3), steps=np.int64(2)), expected)
-    a = picture()
-    assert torch.equal(bridge.denoise(a, 1, 2.0, steps=2), bridge.denoise(a, 1.0, 2, steps=2))
+    expected = bridge.generate(2, seed=3, steps=2).result()
+    assert torch.equal(bridge.generate(2.0, seed=3.0, steps=2.0).result(), expected)
     assert torch.equal(
-        bridge.inpaint(a, mask(), 2.0, steps=2), bridge.inpaint(a, mask(), 2, steps=2)
+        bridge.generate(np.int64(2), seed=np.int64(3), steps=np.int64(2)).result(), expected
     )
-    assert torch.equal(bridge.denoise(a.numpy(), 1.0, 1), bridge.denoise(a, 1.0, 1))
+    a = picture()
+    assert torch.equal(
+        bridge.denoise(a, 1, 2.0, steps=2).result(), bridge.denoise(a, 1.0, 2, steps=2).result()
+    )
+    assert torch.equal(
+        bridge.inpaint(a, mask(), 2.0, steps=2).result(),
+        bridge.inpaint(a, mask(), 2, steps=2).result(),
+    )
+    assert torch.equal(
+        bridge.denoise(a.numpy(), 1.0, 1).result(), bridge.denoise(a, 1.0, 1).result()
+    )
 
 
 @pytest.mark.parametrize("value", [0, -0.1, SIGMA, 9.0, math.nan, math.inf, "0.1", None, True])
 def test_bad_last_levels_are_refused_by_name(bridge: Bridge, calls: list[int], value: Any) -> None:
-    raises("s_end", lambda: bridge.generate(1, s_end=value))
+    raises("s_end", lambda: bridge.generate(1, s_end=value).result())
     assert not calls
 
 
 @pytest.mark.parametrize("start", ["closed form", "network"])
 @pytest.mark.parametrize("grid", GRIDS)
 def test_grids_are_those_of_the_literature(bridge: Bridge, grid: str, start: str) -> None:
-    steps = list(bridge.generate_steps(1, steps=8, start=start, grid=grid, s_end=0.05))
+    steps = list(bridge.generate(1, steps=8, start=start, grid=grid, s_end=0.05))
     levels = [step.s for step in steps]
     assert levels[-1] == 0 and all(a > b for a, b in itertools.pairwise(levels))
     if grid != "uniform_t":  # the paper's grid ends as it ends
@@ -714,6 +721,6 @@ def test_bf16_stays_inside_the_networks(tmp_path: Path) -> None:
     exact, rough = (Bridge.from_pretrained(tmp_path, "cpu", bf16=bf16) for bf16 in (False, True))
     options = {"seed": 3, "mode": "paper", "paper": PAPER}
     for run in ({"seed": 3}, options):
-        a, b = exact.generate(2, **run), rough.generate(2, **run)
+        a, b = exact.generate(2, **run).result(), rough.generate(2, **run).result()
         assert b.dtype == torch.float32 and not torch.equal(a, b)
         torch.testing.assert_close(a, b, rtol=0, atol=0.05)

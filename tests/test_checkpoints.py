@@ -374,9 +374,9 @@ def test_failed_first_save_leaves_no_half_checkpoint(
 def test_shipped_checkpoint_loads_and_draws(folder: Path) -> None:
     bridge = Bridge.from_pretrained(folder, "cpu")
     if isinstance(bridge, TranslationBridge):
-        picture = bridge.translate(torch.zeros(1, *bridge.shape), seed=0, steps=2)
+        picture = bridge.translate(torch.zeros(1, *bridge.shape), seed=0, steps=2).result()
     else:
-        picture = bridge.generate(1, seed=0, steps=2)
+        picture = bridge.generate(1, seed=0, steps=2).result()
     assert picture.shape == (1, *bridge.shape) and picture.std() > 0.02
 
 

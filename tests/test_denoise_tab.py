@@ -50,7 +50,7 @@ def test_denoising_previews_then_ends(bridge, face):
 def test_it_restores_what_the_engine_restores(bridge, face):
     restored, _, _ = final(denoise.denoise(bridge, face, 0.7, 3, 9))
     source = runs.to_engine(face)
-    expected = runs.pictures(bridge.denoise(source, 0.7, 3, 9))
+    expected = runs.pictures(bridge.denoise(source, 0.7, 3, 9).result())
     assert np.array_equal(restored.restorations, expected)
     assert not np.array_equal(expected[0], expected[1])
     (noisy,) = runs.pictures(bridge.perturb(source, 0.7, 9)[None])

@@ -243,7 +243,7 @@ def test_the_example_is_ready_at_once_and_worked_out_once():
 def test_training_shows_its_losses_and_ends_with_particles(monkeypatch):
     monkeypatch.setattr(lab, "PREVIEW_SECONDS", 0.3)
     bridge = lab.bridge_to(lab.DRAWN, CIRCLE, 1.0, 5.0)
-    list(lab.bridge_to(lab.DRAWN, CIRCLE, 1.0, 5.0).train_steps(iterations=1))  # imports
+    list(lab.bridge_to(lab.DRAWN, CIRCLE, 1.0, 5.0).train(iterations=1))  # imports
     values = list(lab.train(bridge, 2, lab.Settings(particles=100)))
     films = [json.loads(film) for film, *_ in values if isinstance(film, str)]
     assert len(films) > 1 and all(film["drawing"] for film in films)
@@ -277,7 +277,7 @@ def test_what_the_networks_do_not_know_is_said(bridge):
     assert lab.known(None, "key", "exact") == (None, "")
     for trained in (None, mine):  # stopped before its first step
         assert "press Train" in lab.known(trained, "old", "learned")[1]
-    next(bridge.train_steps(iterations=1))
+    next(bridge.train(iterations=1))
     used, note = lab.known(mine, "new", "learned")
     assert used is None and "six Gaussians, sigma 1, tau 5: train again" in note
     assert "closed form" in note

@@ -103,7 +103,7 @@ def test_a_broken_model_leaves_its_neighbour_usable(tmp_path, damage):
         with pytest.raises(CheckpointError) as error:
             models.get("broken")
         assert_sentence(error)
-    assert models.get("tiny").generate(1, steps=2).shape == (1, 3, 16, 16)
+    assert models.get("tiny").generate(1, steps=2).result().shape == (1, 3, 16, 16)
 
 
 def test_a_mended_model_loads(tmp_path):

@@ -80,7 +80,7 @@ def test_generate_previews_then_ends(bridge, slow):
 
 def test_generate_draws_what_the_engine_draws(bridge):
     *_, (pictures, _, _) = generate.generate(bridge, 3, 7)
-    assert np.array_equal(pictures, runs.pictures(bridge.generate(3, 7)))
+    assert np.array_equal(pictures, runs.pictures(bridge.generate(3, 7).result()))
 
 
 @pytest.mark.parametrize("start", generate.STARTS.values())
@@ -161,7 +161,7 @@ def test_the_stages_meet_at_the_split(bridge, monkeypatch, mode, frames):
 
 def test_evolution_ends_at_the_picture_of_the_seed(bridge):
     *_, (states, _, _) = evolution.evolve(bridge, 3, 24)
-    expected = runs.pictures(bridge.generate(1, 3))[0]
+    expected = runs.pictures(bridge.generate(1, 3).result())[0]
     assert np.allclose(states.beliefs[-1], expected, atol=1e-5)
 
 

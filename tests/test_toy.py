@@ -45,7 +45,7 @@ def exact() -> PlaneBridge:
 def trained() -> PlaneBridge:
     """The paper's toy after a short training, and the progress it told."""
     bridge = PlaneBridge(RING, SIGMA, TAU)
-    bridge.told = list(bridge.train_steps(iterations=60))
+    bridge.told = list(bridge.train(iterations=60))
     return bridge
 
 
@@ -162,7 +162,7 @@ def assert_is_the_ring(bridge: PlaneBridge, sample: Tensor, seed: int = 99) -> N
 
 @pytest.mark.parametrize("solver", ["dpmpp_2m_sde", "dpmpp_2m", "er_sde", "unipc"])
 def test_twenty_evaluations_draw_the_ring(exact: PlaneBridge, solver: str) -> None:
-    sample = exact.run(PARTICLES, solver=solver, steps=20, networks="exact")
+    sample = exact.generate(PARTICLES, solver=solver, steps=20, networks="exact").result()
     assert_is_the_ring(exact, sample)
     nearest = torch.cdist(sample, RING.modes).amin(1)
     assert float(nearest.square().mean().sqrt()) == pytest.approx(math.sqrt(2) * RING.std, rel=0.1)
@@ -173,13 +173,13 @@ def test_twenty_evaluations_draw_the_ring(exact: PlaneBridge, solver: str) -> No
 )
 def test_algorithm_1_draws_the_ring(exact: PlaneBridge, options: dict) -> None:
     paper = PaperMode(**{"n1": 200, "n2": 200, **options})
-    sample = exact.run(1500, seed=1, mode="paper", paper=paper, networks="exact")
+    sample = exact.generate(1500, seed=1, mode="paper", paper=paper, networks="exact").result()
     assert_is_the_ring(exact, sample)
 
 
 def test_as_printed_the_ratio_drift_diverges_after_what_it_could_yield(exact: PlaneBridge) -> None:
     seen = []
-    run = exact.run_steps(200, mode="paper", paper=PaperMode(n1=30, n2=30), networks="exact")
+    run = exact.generate(200, mode="paper", paper=PaperMode(n1=30, n2=30), networks="exact")
     with pytest.raises(DivergedError, match="of 200 particles"):
         for step in run:
             seen.append(step)
@@ -189,7 +189,7 @@ def test_as_printed_the_ratio_drift_diverges_after_what_it_could_yield(exact: Pl
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_steps_are_numbered_from_the_start_at_zero(exact: PlaneBridge, solver: str) -> None:
-    start, *steps = exact.run_steps(30, solver=solver, steps=9, networks="exact")
+    start, *steps = exact.generate(30, solver=solver, steps=9, networks="exact")
     assert start.index == 0 and start.total == 9 and not start.x.any() and start.s == math.inf
     assert [step.index for step in steps] == list(range(1, 10))
     assert [step.nfe.total for step in steps] == list(range(1, 10))
@@ -200,35 +200,35 @@ def test_steps_are_numbered_from_the_start_at_zero(exact: PlaneBridge, solver: s
 
 def test_paper_mode_counts_both_networks(exact: PlaneBridge) -> None:
     paper = PaperMode(n1=4, n2=3, n3=2, self_normalised=True)
-    *_, last = exact.run_steps(10, mode="paper", paper=paper, networks="exact")
+    *_, last = exact.generate(10, mode="paper", paper=paper, networks="exact")
     assert last.index == last.total == 7
     assert last.nfe.denoiser == 4 * 2 + 3 + 1 and last.nfe.ratio == 4 * 2
 
 
 def test_a_seed_gives_the_same_particles(exact: PlaneBridge) -> None:
     again = PlaneBridge(RING, SIGMA, TAU)
-    first = exact.run(100, seed=3, networks="exact")
-    assert torch.equal(first, again.run(100, seed=3, networks="exact"))
-    assert not torch.equal(first, exact.run(100, seed=4, networks="exact"))
+    first = exact.generate(100, seed=3, networks="exact").result()
+    assert torch.equal(first, again.generate(100, seed=3, networks="exact").result())
+    assert not torch.equal(first, exact.generate(100, seed=4, networks="exact").result())
 
 
 def test_data_away_from_the_middle_are_reached_from_zero() -> None:
     drawn = drawn_distribution([[(3.0, 3.0), (6.0, 5.0)]])
     bridge = PlaneBridge(drawn, SIGMA, TAU)
-    start, *_, last = bridge.run_steps(2000, networks="exact")
+    start, *_, last = bridge.generate(2000, networks="exact")
     assert not start.x.any()
     torch.testing.assert_close(last.x.mean(0), drawn.mean, atol=0.1, rtol=0)
     found = bridge.distances(last.x)
     assert found["sliced_w2"] < 2 * found["floor"] and "mode_mass" not in found
     paper = PaperMode(n1=50, n2=50, drift="exact")
-    sample = bridge.run(2000, mode="paper", paper=paper, networks="exact")
+    sample = bridge.generate(2000, mode="paper", paper=paper, networks="exact").result()
     torch.testing.assert_close(sample.mean(0), drawn.mean, atol=0.1, rtol=0)
 
 
 @pytest.mark.parametrize(("sigma", "tau"), [(0.02, 5.0), (30.0, 5.0), (1.0, 0.01), (1.0, 500.0)])
 def test_extreme_bridges_still_reach_the_data(sigma: float, tau: float) -> None:
     bridge = PlaneBridge(RING, sigma, tau)
-    found = bridge.distances(bridge.run(2000, steps=30, networks="exact"))
+    found = bridge.distances(bridge.generate(2000, steps=30, networks="exact").result())
     assert found["sliced_w2"] < 2.5 * found["floor"]
 
 
@@ -290,15 +290,15 @@ def test_training_lowers_both_losses_and_tells_where_it_stands(trained: PlaneBri
     assert trained.trained and told[-1].iteration == 60
     assert told[-1].fraction == 1 and told[-1].seconds_left == 0
     first, last = PlaneBridge(RING), told[-1]
-    start = next(iter(first.train_steps(iterations=1)))
+    start = next(iter(first.train(iterations=1)))
     assert last.score_loss < 0.95 * start.score_loss and last.ratio_loss < start.ratio_loss
 
 
 def test_learned_networks_come_near_the_truth(trained: PlaneBridge) -> None:
-    found = trained.distances(trained.run(1000))
+    found = trained.distances(trained.generate(1000).result())
     untrained = PlaneBridge(RING)
-    next(iter(untrained.train_steps(iterations=1)))
-    assert found["sliced_w2"] < untrained.distances(untrained.run(1000))["sliced_w2"]
+    next(iter(untrained.train(iterations=1)))
+    assert found["sliced_w2"] < untrained.distances(untrained.generate(1000).result())["sliced_w2"]
     where = RING.sample(200) + points(200) / 3
     truth = trained.velocity(2, 0.0, where, networks="exact")
     error = trained.velocity(2, 0.0, where) - truth
@@ -307,29 +307,29 @@ def test_learned_networks_come_near_the_truth(trained: PlaneBridge) -> None:
 
 def test_training_by_iterations_is_reproducible(trained: PlaneBridge) -> None:
     again = PlaneBridge(RING, SIGMA, TAU)
-    for _ in again.train_steps(iterations=60):
+    for _ in again.train(iterations=60):
         pass
-    assert torch.equal(again.run(50, seed=2), trained.run(50, seed=2))
+    assert torch.equal(again.generate(50, seed=2).result(), trained.generate(50, seed=2).result())
 
 
 def test_leaving_the_training_loop_leaves_a_usable_model() -> None:
     bridge = PlaneBridge(DISTRIBUTIONS["moons"])
-    told = list(islice(bridge.train_steps(max_seconds=60.0), 2))
+    told = list(islice(bridge.train(max_seconds=60.0), 2))
     assert bridge.trained and 0 < told[-1].fraction < 0.5 and told[-1].seconds_left > 0
-    assert bridge.run(20).isfinite().all()
+    assert bridge.generate(20).result().isfinite().all()
     drift = bridge.velocity(1, 0.5, points(), drift="ratio", n3=5, self_normalised=True)
     assert drift.isfinite().all()
 
 
 def test_training_ends_by_the_clock() -> None:
     bridge = PlaneBridge(DISTRIBUTIONS["rings"])
-    *_, last = bridge.train_steps(max_seconds=0.3)
+    *_, last = bridge.train(max_seconds=0.3)
     assert last.fraction == 1 and last.seconds == pytest.approx(0.3, abs=2.0)
 
 
 def test_learned_paper_mode_runs(trained: PlaneBridge) -> None:
     paper = PaperMode(n1=10, n2=10, n3=3, self_normalised=True)
-    assert trained.run(50, mode="paper", paper=paper).isfinite().all()
+    assert trained.generate(50, mode="paper", paper=paper).result().isfinite().all()
 
 
 # ----------------------------------------------------------------------------------------------
@@ -381,7 +381,7 @@ def test_bad_bridges_are_a_sentence(name: str, value: object) -> None:
 )
 def test_bad_runs_are_a_sentence(exact: PlaneBridge, options: dict, says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        exact.run_steps(**{"n": 10, "networks": "exact", **options})
+        exact.generate(**{"n": 10, "networks": "exact", **options})
 
 
 @pytest.mark.parametrize("options", [{"n1": 0}, {"n2": 0}, {"n3": 0}])
@@ -423,5 +423,5 @@ def test_bad_points_have_no_distance(exact: PlaneBridge, bad: object) -> None:
 )
 def test_bad_trainings_are_a_sentence(exact: PlaneBridge, options: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
-        exact.train_steps(**options)
+        exact.train(**options)
     assert not exact.trained

@@ -136,7 +136,7 @@ def test_published_checkpoint_is_the_average_and_loads(
     trainer, progress, _ = finished
     bridge = Bridge.from_pretrained(trainer.folder.parent, "cpu")
     assert (bridge.name, bridge.sigma, bridge.tau) == ("tiny", SIGMA, TAU)
-    picture = bridge.generate(1, seed=0, steps=3)
+    picture = bridge.generate(1, seed=0, steps=3).result()
     assert picture.shape == (1, *TINY.shape) and picture.isfinite().all()
     loaded, config = load_denoiser(trainer.folder.parent)
     for name, tensor in trainer.average.state_dict().items():
@@ -194,7 +194,7 @@ def test_few_pictures_train_with_fewer_components(tmp_path: Path) -> None:
     )
     run(trainer)
     assert trainer.raw.linear.rank == 1
-    assert Bridge.from_pretrained(tmp_path, "cpu").generate(1, steps=2).isfinite().all()
+    assert Bridge.from_pretrained(tmp_path, "cpu").generate(1, steps=2).result().isfinite().all()
 
 
 def test_filter_of_few_pictures_does_not_trust_their_span(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_rank_0_is_trained_with_edm_preconditioning(tmp_path: Path) -> None:
     trainer = score(tmp_path, preset=Preset("edm", config, SIGMA, TAU), images=16)
     torch.testing.assert_close(trainer.raw.linear.rest, trainer.raw.data_std**2)
     run(trainer)
-    assert Bridge.from_pretrained(tmp_path, "cpu").generate(1, steps=2).isfinite().all()
+    assert Bridge.from_pretrained(tmp_path, "cpu").generate(1, steps=2).result().isfinite().all()
 
 
 # ----------------------------------------------------------------------------------------------
@@ -320,7 +320,7 @@ def test_ctrl_c_in_the_loop_body_leaves_a_state_and_a_usable_checkpoint(tmp_path
             if progress.step == 2:
                 raise KeyboardInterrupt
     assert score(tmp_path, resume=True).step == 2
-    assert Bridge.from_pretrained(tmp_path, "cpu").generate(1, steps=2).isfinite().all()
+    assert Bridge.from_pretrained(tmp_path, "cpu").generate(1, steps=2).result().isfinite().all()
 
 
 def test_ctrl_c_inside_a_step_saves_the_steps_before_it(tmp_path: Path) -> None:
@@ -536,7 +536,7 @@ def test_command_line_is_stopped_by_ctrl_c_resumes_and_adds_the_density_ratio(
     assert "Traceback" not in log.read_text() and "is usable" in log.read_text()
     done = steps_in(out / "training")
     assert done > 0
-    assert Bridge.from_pretrained(out, "cpu").generate(1, steps=2).isfinite().all()
+    assert Bridge.from_pretrained(out, "cpu").generate(1, steps=2).result().isfinite().all()
 
     resumed = call(*score, "--images", 16 * (done + 2), "--resume")
     assert resumed.returncode == 0, resumed.stderr

@@ -255,12 +255,12 @@ def test_a_journey_there_and_back_previews_then_ends(bridge):
 def test_it_translates_what_the_engine_translates(bridge):
     journey, _, _ = final(translate.translate(bridge, SEVEN, "forward", 3, 9, back=True))
     start = runs.to_engine(journey.picture)[None]
-    there = bridge.translate(start, "forward", 3, 9)
+    there = bridge.translate(start, "forward", 3, 9).result()
     for mine, engines in zip(journey.outcomes, runs.pictures(there), strict=True):
         assert np.abs(mine - engines).max() <= 0.5 / 255 + 1e-6
     assert not np.array_equal(journey.outcomes[0], journey.outcomes[1])
     shown = np.stack([runs.to_engine(outcome) for outcome in journey.outcomes])
-    back = runs.pictures(bridge.translate(shown, "backward", 1, 9))
+    back = runs.pictures(bridge.translate(shown, "backward", 1, 9).result())
     assert all(
         np.abs(a - b).max() <= 0.5 / 255 + 1e-6 for a, b in zip(journey.returns, back, strict=True)
     )
@@ -489,14 +489,14 @@ def test_every_iteration_is_kept(trained):
     assert len(fitted.bridges) == 3 and sum(news) == 2
     assert [one["trained"] for one in fitted.history] == ["backward", "forward"] * 2
     starts = DISTRIBUTIONS["moons"].sample(200, 0)
-    ends = [bridge.translate(starts, "forward") for bridge in fitted.bridges]
+    ends = [bridge.translate(starts, "forward").result() for bridge in fitted.bridges]
     assert all(float((a - b).abs().mean()) > 0.05 for a, b in pairwise(ends))
 
 
 def test_training_brings_the_particles_nearer(trained):
     fitted, _ = trained
     starts, rings = DISTRIBUTIONS["moons"].sample(1000, 0), DISTRIBUTIONS["rings"].sample(1000, 1)
-    apart = [sliced_w2(b.translate(starts, "forward"), rings) for b in fitted.bridges]
+    apart = [sliced_w2(b.translate(starts, "forward").result(), rings) for b in fitted.bridges]
     assert apart[-1] < 0.5 * apart[0]
 
 

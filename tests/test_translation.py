@@ -64,24 +64,24 @@ def test_facts_of_a_model(bridge: TranslationBridge) -> None:
 def test_outcome_depends_on_its_seed_alone(bridge: TranslationBridge, direction: str) -> None:
     """Outcome j of picture i takes seed + i * n + j."""
     images = pictures(2)
-    both = bridge.translate(images, direction, n=3, seed=10)
+    both = bridge.translate(images, direction, n=3, seed=10).result()
     assert both.shape == (6, 1, 8, 8)
     assert both.min() >= 0
     assert both.max() <= 1
     for i in range(2):
         for j in range(3):
-            alone = bridge.translate(images[i : i + 1], direction, seed=10 + 3 * i + j)
+            alone = bridge.translate(images[i : i + 1], direction, seed=10 + 3 * i + j).result()
             assert torch.allclose(both[3 * i + j], alone[0], atol=1e-5)
     assert not torch.allclose(both[0], both[1], atol=1e-3)
 
 
 def test_directions_have_their_own_networks(bridge: TranslationBridge) -> None:
-    there, back = (bridge.translate(pictures(1), way) for way in ("forward", "backward"))
+    there, back = (bridge.translate(pictures(1), way).result() for way in ("forward", "backward"))
     assert not torch.allclose(there, back, atol=1e-3)
 
 
 def test_steps_run_from_0_to_1(bridge: TranslationBridge) -> None:
-    steps = list(bridge.translate_steps(pictures(1), steps=5))
+    steps = list(bridge.translate(pictures(1), steps=5))
     assert [step.index for step in steps] == [1, 2, 3, 4, 5]
     assert all((step.stage, step.total) == (1, 5) for step in steps)
     assert steps[0].t > 0
@@ -92,7 +92,7 @@ def test_steps_run_from_0_to_1(bridge: TranslationBridge) -> None:
     assert torch.allclose(steps[-1].x, steps[-1].denoised, atol=1e-6)
     assert [step.nfe.total for step in steps] == [2, 3, 4, 5, 5]  # each step looks at its end
     seen = []
-    last = bridge.translate(pictures(1), steps=5, on_step=seen.append)
+    last = bridge.translate(pictures(1), steps=5).result(seen.append)
     assert len(seen) == 5
     assert torch.equal(last, steps[-1].x.clamp(0, 1))
 
@@ -104,7 +104,7 @@ def test_first_step_by_hand(bridge: TranslationBridge, folder: Path) -> None:
     x = 2 * image[None] - 1
     with torch.no_grad():
         end = pair["forward"](x, 1.0)
-    step = next(bridge.translate_steps(image[None], seed=seed))
+    step = next(bridge.translate(image[None], seed=seed))
     assert torch.allclose(step.denoised, (end + 1) / 2, atol=1e-5)
     h = 1 - (2 * step.s) ** 2  # sigma is 1 and the whole path to come, so it is p too
     noise = torch.randn(1, 8, 8, generator=torch.Generator().manual_seed(seed))
@@ -119,12 +119,12 @@ def test_points_are_carried_in_their_own_units(tmp_path: Path) -> None:
     save_translation(tmp_path, tiny_pair(points), CONFIG | {"sets": ["moons", "rings"]})
     bridge = TranslationBridge.from_pretrained(tmp_path, "cpu")
     start = torch.tensor([[5.0, -7.0], [0.0, 3.0]])
-    assert bridge.translate(start, "backward", n=2).shape == (4, 2)
+    assert bridge.translate(start, "backward", n=2).result().shape == (4, 2)
     pair = Pair(points)  # untrained: Brownian motion of sigma 1
     free = TranslationBridge(pair, CONFIG, "cpu")
-    ends = free.translate(torch.full((4000, 2), 9.0), seed=1, steps=1)
+    ends = free.translate(torch.full((4000, 2), 9.0), seed=1, steps=1).result()
     assert torch.equal(ends, torch.full((4000, 2), 9.0))  # the last step has no noise
-    *_, before, _ = free.translate_steps(torch.full((4000, 2), 9.0), steps=4)
+    *_, before, _ = free.translate(torch.full((4000, 2), 9.0), steps=4)
     assert before.x.std() == pytest.approx(before.t**0.5, rel=0.05)
 
 
@@ -132,10 +132,10 @@ def test_noise_of_a_gaussian_set_may_leave_the_range(tmp_path: Path) -> None:
     save_translation(tmp_path, tiny_pair(), CONFIG | {"noise": [True, False]})
     bridge = TranslationBridge.from_pretrained(tmp_path, "cpu")
     noise = torch.randn(2, 1, 8, 8)
-    assert bridge.translate(noise, "forward").shape == noise.shape
+    assert bridge.translate(noise, "forward").result().shape == noise.shape
     with pytest.raises(ValueError, match=r"values in \[0, 1\]"):
-        bridge.translate(noise, "backward")
-    there = bridge.translate(torch.rand(2, 1, 8, 8), "backward", seed=3)
+        bridge.translate(noise, "backward").result()
+    there = bridge.translate(torch.rand(2, 1, 8, 8), "backward", seed=3).result()
     assert not bool(((there >= 0) & (there <= 1)).all())  # the ends are noise: not clamped
 
 
@@ -156,7 +156,7 @@ def test_noise_of_a_gaussian_set_may_leave_the_range(tmp_path: Path) -> None:
 )
 def test_bad_input(bridge: TranslationBridge, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        bridge.translate(**{"images": pictures(1)} | options)
+        bridge.translate(**{"images": pictures(1)} | options).result()
 
 
 # ----------------------------------------------------------------------------------------------
@@ -274,7 +274,7 @@ def test_command_trains_points_and_resumes(
     assert (tmp_path / "m" / "history.png").stat().st_size > 5000
     bridge = TranslationBridge.from_pretrained(tmp_path / "m")
     assert bridge.sets == ("moons", "spirals")
-    assert bridge.translate(torch.zeros(3, 2)).shape == (3, 2)
+    assert bridge.translate(torch.zeros(3, 2)).result().shape == (3, 2)
 
 
 def test_command_out_of_time_says_how_to_go_on(
@@ -286,7 +286,7 @@ def test_command_out_of_time_says_how_to_go_on(
     assert "iteration 1; --resume continues" in capsys.readouterr().err
     bridge = TranslationBridge.from_pretrained(tmp_path / "m")
     assert bridge.facts["training"]["plan"]["printed"]
-    assert bridge.translate(torch.zeros(3, 2)).shape == (3, 2)
+    assert bridge.translate(torch.zeros(3, 2)).result().shape == (3, 2)
 
 
 def test_names_do_not_hide_the_noise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,7 +297,7 @@ def test_names_do_not_hide_the_noise(tmp_path: Path, monkeypatch: pytest.MonkeyP
     bridge = TranslationBridge.from_pretrained(tmp_path / "m")
     assert bridge.sets == ("static", "glyphs")
     assert bridge.starts_from_noise("forward") and not bridge.starts_from_noise("backward")
-    assert bridge.translate(0.5 + 0.5 * torch.randn(2, 1, 8, 8)).shape == (2, 1, 8, 8)
+    assert bridge.translate(0.5 + 0.5 * torch.randn(2, 1, 8, 8)).result().shape == (2, 1, 8, 8)
 
 
 def test_command_trains_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,7 +306,7 @@ def test_command_trains_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     sets = ("--source", paths[0], "--target", paths[1], "--out", str(tmp_path / "m"))
     assert run(monkeypatch, *sets, *SHORT, *options) == 0
     bridge = TranslationBridge.from_pretrained(tmp_path / "m")
-    assert bridge.translate(pictures(1), "backward").shape == (1, 1, 8, 8)
+    assert bridge.translate(pictures(1), "backward").result().shape == (1, 1, 8, 8)
     assert bridge.facts["data"] == {"name": "0, 1", "license": "free"}
 
 

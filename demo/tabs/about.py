@@ -218,7 +218,7 @@ def particles() -> tuple[np.ndarray, np.ndarray]:
     """
     plane = PlaneBridge(DISTRIBUTIONS["six-gaussians"])
     settings = PaperMode(n1=STEPS, n2=STEPS, drift="exact")
-    run = plane.run_steps(PARTICLES, mode="paper", paper=settings, networks="exact")
+    run = plane.generate(PARTICLES, mode="paper", paper=settings, networks="exact")
     places, states = zip(*((_place(s.stage, s.t), s.x[:, 0].numpy()) for s in run), strict=True)
     return np.array(places), np.stack(states)
 
@@ -268,7 +268,7 @@ def _hill(coordinates: np.ndarray, place: float, width: float, name: str) -> str
 
 def states_html(bridge: Bridge) -> str:
     """One particle of the model at the moments `STATES`, each below its place in the drawing."""
-    steps = list(bridge.evolve_steps(24, EXAMPLE_SEED))
+    steps = list(bridge.evolve(24, EXAMPLE_SEED))
     tiles = []
     for stage, t in STATES:
         inside = [step for step in steps if step.stage == stage]

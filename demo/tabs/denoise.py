@@ -56,7 +56,7 @@ def denoise(
     count = runs.whole("The number of restorations", count, 1, MAX_COUNT)
     variance = runs.number("The noise variance", variance, LEAST_VARIANCE, bridge.sigma**2)
     source = runs.to_engine(picture)
-    run = bridge.denoise_steps(
+    run = bridge.denoise(
         source,
         variance,
         count,

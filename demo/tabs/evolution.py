@@ -83,7 +83,7 @@ def evolve(
     runs.check_mode(bridge, mode)
     used = runs.solver_used("generate", solver, mode == "paper")
     evolution = Evolution(frames)
-    run = bridge.evolve_steps(frames, seed, mode=mode, solver=solver or None)
+    run = bridge.evolve(frames, seed, mode=mode, solver=solver or None)
     for update in runs.watch(run, frames):
         if update.frame:
             evolution.add(update)

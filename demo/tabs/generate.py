@@ -55,7 +55,7 @@ def generate(
         raise ValueError(
             "Paper mode has a stage 1 of its own, Algorithm 1: please leave the start as it is."
         )
-    run = bridge.generate_steps(
+    run = bridge.generate(
         count, seed, steps=runs.steps_of(steps), solver=solver or None, mode=mode, start=start
     )
     used = runs.solver_used("generate", solver, mode == "paper")

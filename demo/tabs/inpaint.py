@@ -55,7 +55,7 @@ def inpaint(
     """
     imaging.check_hole(hole)
     count = runs.whole("The number of fills", count, 1, MAX_FILLS)
-    run = bridge.inpaint_steps(
+    run = bridge.inpaint(
         runs.to_engine(source),
         ~hole,
         count,

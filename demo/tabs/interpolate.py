@@ -37,7 +37,7 @@ def interpolate(
     a, b = (_read(bridge, image, name) for image, name in ((image_a, "A"), (image_b, "B")))
     frames = runs.whole("The number of frames", frames, 2, MAX_FRAMES)
     variance = runs.number("The noise variance", variance, 0.001, bridge.sigma**2)
-    run = bridge.interpolate_steps(
+    run = bridge.interpolate(
         runs.to_engine(a),
         runs.to_engine(b),
         frames,

@@ -150,7 +150,7 @@ def particles(
     settings = settings.checked()
     trajectory = plane.Trajectory(bridge.sigma)
     border = settings.n1 if settings.mode == "paper" else 0
-    run = bridge.run_steps(settings.particles, settings.seed, **settings.options)
+    run = bridge.generate(settings.particles, settings.seed, **settings.options)
     watched = trajectory.watch(run, plane.kept(settings.total, border, FRAMES))
     try:
         for update in runs.watch(watched):
@@ -257,7 +257,7 @@ def train(
     history: list[tuple[float, float, float]] = []
     looked = time.monotonic()
     yield gr.skip(), gr.skip(), training_html(0, seconds, 0), plane.curve(history)
-    for now in bridge.train_steps(seconds):
+    for now in bridge.train(seconds):
         history.append((now.seconds, now.score_loss, now.ratio_loss))
         film = gr.skip()
         if time.monotonic() - looked > PREVIEW_SECONDS and now.fraction < 1:

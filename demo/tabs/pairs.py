@@ -105,7 +105,7 @@ def way(
 ) -> tuple[list[np.ndarray], Step]:
     """All states of particles on their way, each (n, 2), and the last step."""
     states = [start]
-    for step in bridge.translate_steps(start, direction, 1, seed):
+    for step in bridge.translate(start, direction, 1, seed):
         states.append(step.x.numpy())
     return states, step
 

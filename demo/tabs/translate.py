@@ -93,7 +93,7 @@ def _there(
     bridge: TranslationBridge, journey: Journey, direction: str, seed: int, steps: int, total: int
 ) -> Iterator[Step]:
     start = runs.to_engine(journey.picture)[None]
-    way = bridge.translate_steps(start, direction, journey.count, seed, steps=steps)
+    way = bridge.translate(start, direction, journey.count, seed, steps=steps)
     for step in follow(way, offset=0, total=total):
         journey.outcomes = _seen(step, step.index == steps)
         yield step
@@ -114,7 +114,7 @@ def _and_back(
     start, back = last.x, opposite(direction)
     if not bridge.starts_from_noise(back):
         start = np.stack([runs.to_engine(outcome) for outcome in journey.outcomes])
-    way = bridge.translate_steps(start, back, 1, seed, steps=steps)
+    way = bridge.translate(start, back, 1, seed, steps=steps)
     for step in follow(way, offset=steps, total=total, nfe=last.nfe):
         journey.returns = _seen(step, step.index == total)
         yield replace(step, stage=2)

@@ -36,7 +36,7 @@ def end_of_points(name: str, points: Tensor) -> Ends:
     Raises:
         ValueError: If there are fewer than two points, or values that are not finite.
     """
-    points = checks.tensor(name, points, dtype=torch.float32)
+    points = checks.array(name, points, dtype=torch.float32)
     if points.dim() not in (2, 4) or len(points) < 2:
         raise ValueError(f"{name} must hold at least 2 points, got shape {tuple(points.shape)}")
     if not bool(points.isfinite().all()):

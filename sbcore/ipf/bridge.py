@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,10 @@ from sbcore.ipf.paths import walk
 from sbcore.ipf.reference import DIRECTIONS, opposite, schedule
 from sbcore.runtime import checkpoints, checks
 from sbcore.runtime.devices import best_device, device_name
-from sbcore.runtime.noise import PictureNoise
-from sbcore.runtime.run import Evaluations, Step
+from sbcore.runtime.noise import Noise
+from sbcore.runtime.run import Evaluations, Run, Step, pictures
 
 BATCH = 64  # pictures of one network call; bounds memory
-OnStep = Callable[[Step], Any]
 
 
 class TranslationBridge:
@@ -54,8 +53,7 @@ class TranslationBridge:
             self._pair.to(memory_format=torch.channels_last)
         if bf16 is None:
             bf16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
-        for direction in DIRECTIONS:
-            self._pair[direction].bf16 = bf16
+        self.bf16 = bf16
 
     @classmethod
     def from_pretrained(
@@ -96,26 +94,10 @@ class TranslationBridge:
         seed: int = 0,
         *,
         steps: int | None = None,
-        on_step: OnStep | None = None,
-    ) -> Tensor:
-        """Carry pictures into the other set, (k * n, ...); arguments as of `translate_steps`."""
-        step = None
-        for step in self.translate_steps(images, direction, n, seed, steps=steps):
-            if on_step is not None:
-                on_step(step)
-        free = not self.pictures or self.starts_from_noise(opposite(direction))
-        return step.x if free else step.x.clamp(0, 1)
-
-    def translate_steps(
-        self,
-        images: Tensor,
-        direction: str = "forward",
-        n: int = 1,
-        seed: int = 0,
-        *,
-        steps: int | None = None,
-    ) -> Iterator[Step]:
+    ) -> Run:
         """Carry pictures into the other set; outcome j of picture i takes seed + i * n + j.
+
+        Each direction has noise of its own: a round trip with one seed is no path there and back.
 
         Args:
             images: k pictures (k, c, h, w) in [0, 1], or points (k, d). Where the direction starts
@@ -125,29 +107,29 @@ class TranslationBridge:
             seed: Of the first outcome.
             steps: Network evaluations; None: as in training.
 
-        Yields:
-            A `Step` after each update: ``t`` runs from 0 to 1, ``s`` is the noise of the
-            reference still to come, ``denoised`` the predicted end.
+        Returns:
+            A run whose result is (k * n, ...). In its steps ``t`` runs from 0 to 1, ``s`` is the
+            noise of the reference still to come, ``denoised`` the predicted end.
 
         Raises:
             ValueError: If an argument is out of range.
         """
-        checks.one_of("direction", direction, DIRECTIONS)
-        n = checks.count("n", n, 1)
-        steps = checks.count("steps", steps, self.steps)
+        checks.choice("direction", direction, DIRECTIONS)
+        n = checks.whole("n", n)
+        count = checks.whole("steps", self.steps if steps is None else steps)
         images = self._checked(images, direction)
-        seeds = checks.seeds_from(n * len(images), seed)
-        noise = PictureNoise(seeds, self.shape, self.device)
+        seeds = checks.seeds(n * len(images), seed)
+        noise = Noise(seeds, self.shape, direction, self.device)
         start = (images / self._unit - self._shift).repeat_interleave(n, 0)
-        return self._run(start, direction, schedule(steps, self.contrast), noise)
+        run = self._walk(start, direction, schedule(count, self.contrast), noise)
+        free = not self.pictures or self.starts_from_noise(opposite(direction))
+        return Run(run, count) if free else Run(run, count, pictures)
 
     @torch.no_grad()
-    def _run(
-        self, x: Tensor, direction: str, parts: list[float], noise: PictureNoise
-    ) -> Iterator[Step]:
-        end = _Batched(self._pair[direction])
-        run = walk(end, x, parts, self.sigma, noise.draw)
-        for index, moment in enumerate(run, start=1):
+    def _walk(self, x: Tensor, direction: str, parts: list[float], noise: Noise) -> Iterator[Step]:
+        end = _Batched(self._pair[direction], self.bf16)
+        walked = walk(end, x, parts, self.sigma, noise.draw)
+        for index, moment in enumerate(walked, start=1):
             yield Step(
                 1,
                 index,
@@ -165,7 +147,7 @@ class TranslationBridge:
 
     def _checked(self, images: Tensor, direction: str) -> Tensor:
         """Check what is to be translated; noise of a Gaussian set may leave [0, 1]."""
-        images = checks.tensor("images", images, dtype=torch.float32, device=self.device)
+        images = checks.array("images", images, dtype=torch.float32, device=self.device)
         if images.shape[1:] != self.shape or len(images) < 1:
             raise ValueError(
                 f"images must have shape (k, {', '.join(map(str, self.shape))}), "
@@ -182,9 +164,9 @@ class TranslationBridge:
 class _Batched:
     """A network that is called on few pictures at a time."""
 
-    def __init__(self, end: EndPoint) -> None:
-        self.end = end
+    def __init__(self, end: EndPoint, bf16: bool) -> None:
+        self.end, self.bf16 = end, bf16
 
     def __call__(self, x: Tensor, r: float) -> Tensor:
         size = BATCH if x.dim() == 4 else len(x)
-        return torch.cat([self.end(part, r) for part in x.split(size)])
+        return torch.cat([self.end(part, r, bf16=self.bf16) for part in x.split(size)])

@@ -73,12 +73,13 @@ class _PointTrunk(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, x: Tensor, level: Tensor) -> Tensor:
-        """Map x (b, d), level (b,) in (0, 1] to (b, d)."""
+    def forward(self, x: Tensor, c_noise: Tensor) -> Tensor:
+        """Map x (b, d), c_noise (b,) of a level in (0, 1] to (b, d)."""
+        level = (4 * c_noise).exp()
         padded = nn.functional.pad(x, (0, 2 - self.dim)) if self.dim < 2 else x
         powers = level[:, None] ** torch.arange(4, device=x.device)  # (b, 4)
         linear = (self.linear(x).view(-1, 4, self.dim) * powers[:, :, None]).sum(1)
-        return self.mlp(padded, level) + linear
+        return self.mlp(padded, c_noise) + linear
 
 
 class EndPoint(nn.Module):
@@ -94,7 +95,7 @@ class EndPoint(nn.Module):
 
     def __init__(self, trunk: nn.Module, shape: tuple[int, ...]) -> None:
         super().__init__()
-        self.trunk, self.bf16 = trunk, False
+        self.trunk, self.bf16 = trunk, False  # bf16 inside F, unless a call says otherwise
         self.register_buffer("means", torch.zeros(2, *shape))  # of start and end
         self.register_buffer("variances", torch.ones(2))  # per value, of start and end
         self.register_buffer("sigma", torch.ones(()))
@@ -105,20 +106,22 @@ class EndPoint(nn.Module):
         apart = (self.means[0] - self.means[1]).square().mean()
         return (self.variances.sum() + apart + self.sigma**2).sqrt()
 
-    def forward(self, x: Tensor, r: Tensor | float) -> Tensor:
+    def forward(self, x: Tensor, r: Tensor | float, *, bf16: bool | None = None) -> Tensor:
         """Predict the end of x (b, ...) at r, a number or (b,)."""
         r = torch.as_tensor(r, dtype=x.dtype, device=x.device).expand(len(x))
         rest = _expand(r, x)
-        return x + rest.sqrt() * self.scale * self.residual(x, r)
+        return x + rest.sqrt() * self.scale * self.residual(x, r, bf16=bf16)
 
-    def residual(self, x: Tensor, r: Tensor) -> Tensor:
+    def residual(self, x: Tensor, r: Tensor, *, bf16: bool | None = None) -> Tensor:
         """F at x (b, ...), r (b,)."""
         rest = _expand(r, x)
         mean = rest * self.means[0] + (1 - rest) * self.means[1]
         first, last = self.variances
         variance = rest**2 * first + (1 - rest) ** 2 * last + self.sigma**2 * rest * (1 - rest)
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
-            return self.trunk((x - mean) * variance.rsqrt(), r.sqrt()).float()
+        with torch.autocast(
+            x.device.type, torch.bfloat16, enabled=self.bf16 if bf16 is None else bf16
+        ):
+            return self.trunk((x - mean) * variance.rsqrt(), r.log() / 8).float()
 
     def drift(self, x: Tensor, r: float) -> Tensor:
         """(D - x) / r, (b, ...)."""
@@ -188,8 +191,7 @@ def load_translation(folder: Path) -> tuple[Pair, dict[str, Any]]:
             raise ValueError("sets must be two names")
         if not (isinstance(noise, list) and len(noise) in (0, 2)):
             raise ValueError("noise must be a truth value for each set")
-        if not (checks.is_number(sigma) and sigma > 0):
-            raise ValueError("sigma must be a finite number > 0")
+        checks.number("sigma", sigma, above=0)
         schedule(config.get("steps"), config.get("contrast"))
     except (TypeError, ValueError) as error:
         raise checkpoints.CheckpointError(f"{folder / 'config.json'}: {error}.") from error

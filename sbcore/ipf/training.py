@@ -86,16 +86,16 @@ class Fitting:
     """Points behind the distances after a half-bridge."""
 
     def __post_init__(self) -> None:
-        checks.one_of("method", self.method, METHODS)
+        checks.choice("method", self.method, METHODS)
         schedule(self.steps, self.contrast)
         for name in ("iterations", "half_steps", "batch_size", "cache", "refresh"):
-            checks.count(name, getattr(self, name), 1)
-        checks.count("evaluate", self.evaluate, 2, least=2)
+            checks.whole(name, getattr(self, name))
+        checks.whole("evaluate", self.evaluate, least=2)
         for name in ("sigma", "first", "learning_rate", "final", "ema", "max_minutes"):
             value = getattr(self, name)
             if value is not None and not (checks.is_number(value) and value > 0):
                 raise ValueError(f"{name} must be a finite number > 0, got {value}")
-        checks.seeds_from(1, self.seed)
+        checks.seed(self.seed)
 
     def length(self, half: int) -> int:
         """Training steps of a half-bridge, counted from 0."""

@@ -15,7 +15,7 @@ from sbcore.networks.unet import NoiseEmbedding
 
 
 class PointMLP(nn.Module):
-    """Residual perceptron on features (b, n) and, optionally, a noise level s (b,).
+    """Residual perceptron on features (b, n) and, optionally, a noise level c_noise (b,).
 
     Random Fourier features of the first two inputs let it bend within a tenth of the unit
     (Tancik et al. 2020); without them narrow modes are not learned within minutes.
@@ -45,13 +45,13 @@ class PointMLP(nn.Module):
         sizes = (features_in + 2 * frequencies, width, width, width, features_out)
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
 
-    def forward(self, x: Tensor, s: Tensor | None = None) -> Tensor:
-        """Map x (b, features_in), s (b,) to (b, features_out)."""
+    def forward(self, x: Tensor, c_noise: Tensor | None = None) -> Tensor:
+        """Map x (b, features_in), c_noise (b,) to (b, features_out)."""
         phase = x[:, :2] @ self.waves
         first, *inner, last = self.layers
         scales = shifts = (0.0, 0.0, 0.0)
         if self.modulation is not None:
-            parts = self.modulation(self.embedding(s)).chunk(6, dim=1)
+            parts = self.modulation(self.embedding(c_noise)).chunk(6, dim=1)
             scales, shifts = parts[:3], parts[3:]
         h = first(torch.cat([x, phase.cos(), phase.sin()], dim=1))
         h = F.silu(h * (1 + scales[0]) + shifts[0])

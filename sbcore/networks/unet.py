@@ -1,6 +1,6 @@
 """U-Net for pictures.
 
-Notation: b batch, c channels, h height, w width; ``s`` a noise level.
+Notation: b batch, c channels, h height, w width; ``c_noise = ln(s) / 4`` of a noise level s.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 
 class NoiseEmbedding(nn.Module):
-    """Fourier features of ``ln(s) / 4`` (EDM's c_noise) through a two-layer MLP."""
+    """Fourier features of a noise level, ``c_noise = ln(s) / 4`` (EDM), through a two-layer MLP."""
 
     def __init__(self, width: int, frequencies: int = 64) -> None:
         super().__init__()
@@ -25,9 +25,9 @@ class NoiseEmbedding(nn.Module):
             nn.Linear(2 * frequencies, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
         )
 
-    def forward(self, s: Tensor) -> Tensor:
-        """Embed noise levels s (b,) as (b, width)."""
-        phase = s.log()[:, None] / 4 * self.frequencies
+    def forward(self, c_noise: Tensor) -> Tensor:
+        """Embed c_noise (b,) as (b, width)."""
+        phase = c_noise[:, None] * self.frequencies
         return self.mlp(torch.cat([phase.cos(), phase.sin()], dim=1))
 
 
@@ -142,9 +142,9 @@ class UNet(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, x: Tensor, s: Tensor) -> Tensor:
-        """Map ``x`` (b, channels_in, h, w) at levels ``s`` (b,) to (b, channels_out, h, w)."""
-        embedding = self.embedding(s)
+    def forward(self, x: Tensor, c_noise: Tensor) -> Tensor:
+        """Map ``x`` (b, channels_in, h, w) and ``c_noise`` (b,) to (b, channels_out, h, w)."""
+        embedding = self.embedding(c_noise)
         x = self.stem(F.pixel_unshuffle(x, self.patch)) + self.position
         skips = []
         for downsample, blocks, attention in zip(

@@ -17,13 +17,14 @@ from torch import Tensor, nn
 from sbcore.plane.distributions import EXTENT, Distribution
 from sbcore.runtime import checks
 from sbcore.runtime.metrics import sliced_w2
-from sbcore.runtime.run import DivergedError, Evaluations, Step, follow
+from sbcore.runtime.noise import Noise
+from sbcore.runtime.run import Evaluations, Run, Step
 from sbcore.twostage import process
 from sbcore.twostage.bridge import MODES
 from sbcore.twostage.denoiser import Denoiser, point_denoiser
 from sbcore.twostage.grids import two_stage_grid
 from sbcore.twostage.losses import denoising_loss
-from sbcore.twostage.paper import PaperMode, algorithm1_stage1, algorithm1_stage2
+from sbcore.twostage.paper import PaperMode, algorithm1
 from sbcore.twostage.ratio import PointDensityRatio, density_ratio_loss
 from sbcore.twostage.sampler import reverse_steps
 from sbcore.twostage.solvers import SOLVERS
@@ -49,9 +50,6 @@ NOISE_MEAN, NOISE_STD = -1.5, 1.6  # of ln(s / standard deviation of the data) i
 Function = Callable[[Tensor, float], Tensor]
 
 
-# The bridge
-
-
 @dataclass(frozen=True)
 class PlaneProgress:
     """Where training stands."""
@@ -65,20 +63,6 @@ class PlaneProgress:
     """Denoising loss (equation 9), smoothed; 1 is the best linear denoiser."""
     ratio_loss: float
     """Logistic loss of the density ratio (equation 7), smoothed."""
-
-
-class _Draws:
-    """Standard normal draws for all particles from one generator.
-
-    A generator for each particle, as pictures have, would take longer than the networks.
-    """
-
-    def __init__(self, n: int, seed: int) -> None:
-        self.n, self.generator = n, torch.Generator().manual_seed(seed)
-
-    def draw(self) -> Tensor:
-        """The next draw, (n, 2)."""
-        return torch.randn(self.n, 2, generator=self.generator)
 
 
 class PlaneBridge:
@@ -97,11 +81,10 @@ class PlaneBridge:
     def __init__(
         self, distribution: Distribution, sigma: float = 1.0, tau: float = 5.0, seed: int = 0
     ) -> None:
-        for name, value in (("sigma", sigma), ("tau", tau)):
-            if not (checks.is_number(value) and value > 0):
-                raise ValueError(f"{name} must be a finite number > 0, got {value}")
-        self.distribution, self.sigma, self.tau = distribution, float(sigma), float(tau)
-        self.seed = checks.seeds_from(1, seed)[0]
+        self.distribution = distribution
+        self.sigma = checks.number("sigma", sigma, above=0)
+        self.tau = checks.number("tau", tau, above=0)
+        self.seed = checks.seed(seed)
         self.trained = False
         self._truth, self._mean = distribution.centred(), distribution.mean
         self._scale = math.sqrt(float(self._truth.covariance.trace()) / 2)
@@ -117,7 +100,7 @@ class PlaneBridge:
     # ------------------------------------------------------------------------------------------
     # Training
 
-    def train_steps(
+    def train(
         self, max_seconds: float = 45.0, iterations: int | None = None, seed: int = 0
     ) -> Iterator[PlaneProgress]:
         """Train both networks from nothing, on fresh points at every step.
@@ -135,11 +118,10 @@ class PlaneBridge:
         Raises:
             ValueError: If a length is not positive.
         """
-        if not (checks.is_number(max_seconds) and max_seconds > 0):
-            raise ValueError(f"max_seconds must be a finite number > 0, got {max_seconds}")
+        checks.number("max_seconds", max_seconds, above=0)
         if iterations is not None:
-            iterations = checks.count("iterations", iterations, 1)
-        return self._train(max_seconds, iterations, checks.seeds_from(1, seed)[0])
+            iterations = checks.whole("iterations", iterations)
+        return self._train(max_seconds, iterations, checks.seed(seed))
 
     def _train(
         self, max_seconds: float, iterations: int | None, seed: int
@@ -202,12 +184,7 @@ class PlaneBridge:
     # ------------------------------------------------------------------------------------------
     # Sampling
 
-    def run(self, n: int = 2000, seed: int = 0, **options: object) -> Tensor:
-        """Draw ``n`` points, (n, 2); options as of `run_steps`."""
-        *_, last = self.run_steps(n, seed, **options)
-        return last.x
-
-    def run_steps(
+    def generate(
         self,
         n: int = 2000,
         seed: int = 0,
@@ -217,10 +194,10 @@ class PlaneBridge:
         mode: str = "fast",
         paper: PaperMode | None = None,
         networks: str = "learned",
-    ) -> Iterator[Step]:
+    ) -> Run:
         """Carry ``n`` particles from 0 to the data.
 
-        One generator serves all particles: a particle depends on ``seed`` and on ``n``.
+        One stream of noise serves all particles: a particle depends on ``seed`` and on ``n``.
 
         Args:
             n: Number of particles.
@@ -231,80 +208,53 @@ class PlaneBridge:
             paper: Settings of paper mode.
             networks: "learned", or "exact" for the closed forms.
 
-        Yields:
-            The start (index 0), then a `Step` after each update; ``x`` is X_t.
+        Returns:
+            A run that begins with the start (index 0), ``x`` being X_t; its result is (n, 2).
 
         Raises:
             ValueError: If an argument is out of range, or learned networks are not trained.
-            DivergedError: If particles leave every bound in paper mode.
+            DivergedError: If particles leave every bound in paper mode, while it runs.
         """
-        n = checks.count("n", n, 2000)
-        draws = _Draws(n, checks.seeds_from(1, seed)[0])
-        checks.one_of("mode", mode, MODES)
+        n = checks.whole("n", n)
+        draw = _draws(n, checks.seed(seed))
         denoise, log_ratio = self._functions(networks)
-        if mode == "paper":
-            settings = paper or PaperMode()
-            run = self._algorithm1(denoise, log_ratio, draws, settings)
+        if checks.choice("mode", mode, MODES) == "paper":
+            settings, zero = paper or PaperMode(), torch.zeros(n, 2)
+            bridge = {"sigma": self.sigma, "tau": self.tau, "bound": LOST}
+            run = algorithm1(denoise, log_ratio, zero, draw, settings, **bridge)
             return self._shown(run, n, settings.n1 + settings.n2)
-        steps = checks.count("steps", steps, STEPS, least=2)
-        name = SOLVER if solver is None else solver
-        checks.one_of("solver", name, tuple(SOLVERS))
-        chosen, s_end = SOLVERS[name], min(self.s_end, self.sigma / 2)
+        steps = checks.whole("steps", steps, least=2)
+        chosen = SOLVERS[checks.choice("solver", solver or SOLVER, tuple(SOLVERS))]
+        s_end = min(self.s_end, self.sigma / 2)
         levels = chosen.levels(
             steps, lambda k: two_stage_grid(k, self.s_max, self.sigma, self.tau, s_end)
         )
-        v = self._linear.sample(draws.draw(), self.s_max)
+        v = self._linear.sample(draw(), self.s_max)
         bridge = {"sigma": self.sigma, "tau": self.tau, "linear": self._linear}
-        return self._shown(reverse_steps(denoise, v, levels, chosen, draws, **bridge), n, steps)
+        return self._shown(reverse_steps(denoise, v, levels, chosen, draw, **bridge), n, steps)
 
-    def _algorithm1(
-        self, denoise: Function, log_ratio: Callable, draws: _Draws, settings: PaperMode
-    ) -> Iterator[Step]:
-        """Both stages of Algorithm 1 as one run."""
-        total = settings.n1 + settings.n2
-        bridge = {"sigma": self.sigma, "tau": self.tau}
-        step = None
-        for step in algorithm1_stage1(
-            denoise, log_ratio, torch.zeros(draws.n, 2), draws, settings, **bridge
-        ):
-            yield replace(step, total=total)
-        gone = int(lost(step.x).sum())
-        if gone:
-            raise DivergedError(
-                f"stage 1 of Algorithm 1 diverged: {gone} of {draws.n} particles left every "
-                "bound, as its density ratio is unbounded; take self_normalised=True, more draws "
-                "n3, or drift='exact'"
-            )
-        second = algorithm1_stage2(
-            denoise,
-            step.x,
-            draws,
-            steps=settings.n2,
-            s_start=self.sigma,
-            sigma=self.sigma,
-            final_denoise=settings.final_denoise,
-        )
-        yield from follow(second, offset=settings.n1, total=total, nfe=step.nfe)
-
-    def _shown(self, run: Iterator[Step], n: int, total: int) -> Iterator[Step]:
+    def _shown(self, run: Iterator[Step], n: int, total: int) -> Run:
         """Put the start first and go to plane units; lost particles are shown at the bound."""
-        mean = self._mean
-        start = torch.zeros(n, 2)
-        yield Step(1, 0, total, 0.0, math.inf, start, start + mean, Evaluations())
-        for step in run:
-            x = step.x + (step.t if step.stage == 1 else 1.0) * mean
-            x = x.nan_to_num(LOST, LOST, -LOST).clamp(-LOST, LOST)
-            yield replace(step, x=x, denoised=step.denoised + mean)
+        mean, start = self._mean, torch.zeros(n, 2)
+
+        def steps() -> Iterator[Step]:
+            yield Step(1, 0, total, 0.0, math.inf, start, start + mean, Evaluations())
+            for step in run:
+                x = step.x + (step.t if step.stage == 1 else 1.0) * mean
+                x = x.nan_to_num(LOST, LOST, -LOST).clamp(-LOST, LOST)
+                yield replace(step, x=x, denoised=step.denoised + mean)
+
+        return Run(steps(), total + 1)
 
     def _functions(self, networks: str) -> tuple[Function, Callable[[Tensor], Tensor]]:
         """Denoiser (v, s) and log density ratio (x), in centred coordinates."""
-        checks.one_of("networks", networks, NETWORKS)
+        checks.choice("networks", networks, NETWORKS)
         if networks == "exact":
             truth = self._truth
             return truth.denoised, lambda x: truth.log_ratio(x, self.sigma, self.tau)
         if not self.trained:
             raise ValueError(
-                "the networks are not trained: iterate train_steps(), or take networks='exact'"
+                "the networks are not trained: iterate train(), or take networks='exact'"
             )
         denoiser, ratio = self._denoiser, self._log_ratio
 
@@ -357,11 +307,11 @@ class PlaneBridge:
             raise ValueError(f"stage must be 1 or 2, got {stage!r}")
         if not (checks.is_number(t) and 0 <= t <= 1 and (stage, t) != (2, 1)):
             raise ValueError(f"t must be in [0, 1], in stage 2 in [0, 1), got {t}")
-        checks.one_of("drift", drift, DRIFTS)
-        where = checks.tensor("where", where, dtype=torch.float32)
+        checks.choice("drift", drift, DRIFTS)
+        where = checks.array("where", where, dtype=torch.float32)
         if where.dim() != 2 or where.shape[1] != 2 or not bool(where.isfinite().all()):
             raise ValueError("where must be finite points of shape (k, 2)")
-        n3 = checks.count("n3", n3, 1)
+        n3 = checks.whole("n3", n3)
         denoise, log_ratio = self._functions(networks)
         if stage == 2:
             x, s = where - self._mean, process.stage2_noise_level(t, self.sigma)
@@ -370,8 +320,8 @@ class PlaneBridge:
         t = max(t, FIRST)
         x = where - t * self._mean
         if drift == "ratio":
-            draws = _Draws(len(x), checks.seeds_from(1, seed)[0])
-            z = torch.stack([draws.draw() for _ in range(n3 * (1 if self_normalised else 2))])
+            draw = _draws(len(x), checks.seed(seed))
+            z = torch.stack([draw() for _ in range(n3 * (1 if self_normalised else 2))])
             u = process.monte_carlo_stage1_drift(
                 lambda y: process.score_from_denoised(denoise(y, self.sigma), y, self.sigma),
                 log_ratio,
@@ -401,12 +351,12 @@ class PlaneBridge:
         Raises:
             ValueError: If the points are not finite or of another shape.
         """
-        points = checks.tensor("points", points, dtype=torch.float32)
+        points = checks.array("points", points, dtype=torch.float32)
         if points.dim() != 2 or points.shape[1] != 2 or len(points) < 2:
             raise ValueError(f"points must have shape (n, 2), n >= 2, got {tuple(points.shape)}")
         if not bool(points.isfinite().all()):
             raise ValueError("points must be finite numbers")
-        generator = torch.Generator().manual_seed(checks.seeds_from(1, seed)[0])
+        generator = torch.Generator().manual_seed(checks.seed(seed))
         fresh = [self.distribution.draw(len(points), generator) for _ in range(2 * REPEATS)]
         truth, others = fresh[:REPEATS], fresh[REPEATS:]
         pairs = list(zip(truth, others, strict=True))
@@ -428,6 +378,15 @@ def follow_average(averages: nn.Module, networks: nn.Module, iteration: int) -> 
     keep = 0.5 ** (1 / (HALF_LIFE * iteration))
     for average, weight in zip(averages.parameters(), networks.parameters(), strict=True):
         average.lerp_(weight, 1 - keep)
+
+
+def _draws(n: int, seed: int) -> Callable[[], Tensor]:
+    """Standard normal draws (n, 2) of all particles from one stream.
+
+    A stream for each particle, as pictures have, would take longer than the networks.
+    """
+    noise = Noise([seed], (n, 2))
+    return lambda: noise.draw()[0]
 
 
 def lost(x: Tensor) -> Tensor:

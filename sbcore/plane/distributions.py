@@ -184,7 +184,7 @@ def drawn_distribution(
 
 def _line(stroke: Sequence[Sequence[float]]) -> Tensor:
     """One polyline as a tensor (m, 2)."""
-    line = checks.tensor("strokes", stroke, dtype=torch.float32)
+    line = checks.array("strokes", stroke, dtype=torch.float32)
     if line.dim() != 2 or line.shape[1] != 2:
         raise ValueError(f"strokes must be lists of (x, y), got shape {tuple(line.shape)}")
     return line

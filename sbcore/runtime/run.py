@@ -1,4 +1,4 @@
-"""A run of a bridge, step by step: what every sampler yields."""
+"""A run of a bridge: iterate it for its steps, or ask for the result."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
+
+
+class DivergedError(ValueError):
+    """A run that left the finite numbers."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,9 @@ class Evaluations:
     def total(self) -> int:
         """Evaluations of all networks."""
         return self.denoiser + self.ratio
+
+    def __add__(self, other: Evaluations) -> Evaluations:
+        return Evaluations(self.denoiser + other.denoiser, self.ratio + other.ratio)
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,63 @@ class Step:
     nfe: Evaluations
     """Network evaluations so far, per picture."""
 
+    @property
+    def final(self) -> bool:
+        """Whether it is the last of its run."""
+        return self.index == self.total
+
+
+class Run(Iterator[Step]):
+    """Steps of a bridge, computed as they are asked for.
+
+    Leaving the loop stops before the next network call; `result` runs what is left.
+
+    Args:
+        steps: The updates, in order.
+        length: How many there are.
+        outcome: Maps the states of the steps that are kept to the result.
+        keeps: Which steps the result is made of; the last one by default.
+    """
+
+    def __init__(
+        self,
+        steps: Iterator[Step],
+        length: int,
+        outcome: Callable[[list[Tensor]], Tensor] = lambda states: states[-1],
+        keeps: Callable[[Step], bool] = lambda step: step.final,
+    ) -> None:
+        self._steps, self._length, self._outcome = steps, length, outcome
+        self.keeps = keeps
+        self._kept: list[Tensor] = []
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __next__(self) -> Step:
+        step = next(self._steps)
+        if self.keeps(step):
+            self._kept.append(step.x)
+        return step
+
+    def result(self, on_step: Callable[[Step], Any] | None = None) -> Tensor:
+        """Run to the end.
+
+        Args:
+            on_step: Called with every step that is left; what it raises stops the run.
+
+        Returns:
+            The outcome, as the method that made the run says.
+        """
+        for step in self:
+            if on_step is not None:
+                on_step(step)
+        return self._outcome(self._kept)
+
+
+def pictures(states: list[Tensor]) -> Tensor:
+    """The usual outcome: the last state, clamped to [0, 1]."""
+    return states[-1].clamp(0, 1)
+
 
 def follow(
     steps: Iterator[Step], *, offset: int, total: int, nfe: Evaluations | None = None
@@ -60,14 +124,4 @@ def follow(
     """
     before = nfe or Evaluations()
     for step in steps:
-        evaluations = Evaluations(
-            step.nfe.denoiser + before.denoiser, step.nfe.ratio + before.ratio
-        )
-        yield replace(step, index=step.index + offset, total=total, nfe=evaluations)
-
-
-OnStep = Callable[[Step], Any]
-
-
-class DivergedError(ValueError):
-    """A run of paper mode that left the finite numbers."""
+        yield replace(step, index=step.index + offset, total=total, nfe=before + step.nfe)

@@ -21,8 +21,6 @@ from sbcore.runtime.checkpoints import (
 )
 from sbcore.twostage.wiener import WienerFilter
 
-# The denoiser
-
 
 @dataclass(frozen=True)
 class DenoiserConfig:
@@ -79,14 +77,13 @@ class DenoiserConfig:
 class Denoiser(nn.Module):
     """Posterior mean of the clean picture, ``D(v, s) = E[x0 | x0 + s n = v]``.
 
-    Equation: ``D(v, s) = W_s v + c_out(s) F(c_in v, known, mask, W_s v / data_std; s)`` with
-    `WienerFilter` W_s, its error c_out and ``c_in = 1 / sqrt(s^2 + data_std^2)``. With a mask,
-    v is the composite (known pixels clean, noise in the hole only), so that the network learns
-    the exact conditional ``E[x0 | v, known pixels]``; known pixels pass through bit-exact.
-    The score is ``(D(v, s) - v) / s^2``.
+    Equation: ``D(v, s) = W_s v + c_out F(c_in v, known, mask, W_s v / data_std; c_noise)`` with the
+    Wiener filter W_s. With a mask, v is the composite (known pixels clean, noise in the hole only),
+    so that the network learns the exact conditional ``E[x0 | v, known pixels]``; known pixels pass
+    through bit-exact. The score is ``(D(v, s) - v) / s^2``.
 
     Args:
-        trunk: The network F; maps (b, channels, ...) and s (b,) to the shape of v.
+        trunk: The network F; maps (b, channels, ...) and c_noise (b,) to the shape of v.
         shape: Shape of one centred picture (c, h, w), or (2,) for points in the plane.
         rank: Components of the Wiener filter; 0 selects EDM preconditioning.
         conditional: Whether F takes the known pixels and the mask.
@@ -98,9 +95,10 @@ class Denoiser(nn.Module):
         super().__init__()
         self.trunk, self.shape, self.conditional = trunk, tuple(shape), conditional
         self.linear = WienerFilter(math.prod(shape), rank)
+        self.mean: Tensor
+        self.data_std: Tensor
         self.register_buffer("mean", torch.zeros(shape))  # of the training set, in [0, 1]
         self.register_buffer("data_std", torch.ones(()))
-        self.bf16 = False  # bf16 inside the trunk; the state stays float32
 
     def forward(
         self,
@@ -108,6 +106,8 @@ class Denoiser(nn.Module):
         s: Tensor | float,
         known: Tensor | None = None,
         known_mask: Tensor | None = None,
+        *,
+        bf16: bool = False,
     ) -> Tensor:
         """Denoise ``v``.
 
@@ -116,6 +116,7 @@ class Denoiser(nn.Module):
             s: Noise standard deviation, a number or (b,), > 0, in picture units.
             known: Clean centred pictures, (b, c, h, w); only known pixels are read.
             known_mask: (b, 1, h, w), 1 = known pixel, 0 = hole.
+            bf16: bf16 inside F; all else stays float32.
 
         Returns:
             Centred posterior mean, shape of ``v``.
@@ -123,30 +124,26 @@ class Denoiser(nn.Module):
         Cost: 1 network evaluation.
         """
         s = torch.as_tensor(s, dtype=v.dtype, device=v.device).expand(v.shape[0])
-        if known_mask is not None:
+        if known is not None and known_mask is not None:
             if not self.conditional:
                 raise ValueError("this denoiser was not trained with a mask channel")
             v = torch.where(known_mask > 0, known, v)
-        linear = self.linear(v, s)
-        features = self._features(v, s, linear, known_mask)
-        with torch.autocast(v.device.type, torch.bfloat16, enabled=self.bf16):
-            residual = self.trunk(features, s)
-        denoised = linear + _expand(self.linear.rms_error(s), v) * residual.float()
-        if known_mask is not None:
-            denoised = torch.where(known_mask > 0, known, denoised)
-        return denoised
-
-    def _features(self, v: Tensor, s: Tensor, linear: Tensor, known_mask: Tensor | None) -> Tensor:
-        scaled = v * _expand(torch.rsqrt(s**2 + self.data_std**2), v)
-        if not self.conditional:
-            return torch.cat([scaled, linear / self.data_std], dim=1)
-        if known_mask is None:
-            known_mask = v.new_zeros(v.shape[0], 1, *v.shape[2:])
-        known_mask = known_mask.to(v.dtype)
-        # Known pixels are not scaled by c_in: they would vanish at large s.
-        known = known_mask * v / self.data_std
-        scaled = (1 - known_mask) * scaled
-        return torch.cat([scaled, known, known_mask, linear / self.data_std], dim=1)
+        c_in = _expand(torch.rsqrt(s**2 + self.data_std**2), v)
+        c_out = _expand(self.linear.rms_error(s), v)
+        c_noise = s.log() / 4
+        W_v = self.linear(v, s)
+        inputs = [c_in * v, W_v / self.data_std]
+        if self.conditional:
+            mask = v.new_zeros(v.shape[0], 1, *v.shape[2:]) if known_mask is None else known_mask
+            mask = mask.to(v.dtype)
+            # Known pixels are not scaled by c_in: they would vanish at large s.
+            inputs = [(1 - mask) * c_in * v, mask * v / self.data_std, mask, W_v / self.data_std]
+        with torch.autocast(v.device.type, torch.bfloat16, enabled=bf16):
+            F_x = self.trunk(torch.cat(inputs, dim=1), c_noise)
+        D_x = W_v + c_out * F_x.float()
+        if known is not None and known_mask is not None:
+            D_x = torch.where(known_mask > 0, known, D_x)
+        return D_x
 
 
 def _expand(values: Tensor, like: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""States between evaluations, so that a film has enough of them."""
+"""States between those of a run, so that a film has enough of them; they cost no evaluations."""
 
 from __future__ import annotations
 
@@ -9,24 +9,52 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from sbcore.runtime.noise import PictureNoise
-from sbcore.runtime.run import Step
+from sbcore.runtime.run import Evaluations, Step
 from sbcore.twostage import process
+from sbcore.twostage.sampler import Denoise, Draw
+
+
+def stage1_path(
+    end: Tensor, states: int, draw: Draw, believed: Denoise, *, sigma: float, tau: float
+) -> Iterator[Step]:
+    """A path of stage 1 to a given end, drawn from the bridge.
+
+    Given its end X_1, the path of the Schrödinger bridge from the point mass at 0 is a Brownian
+    bridge of variance tau: from X_t on to t', ``X_t' = X_t + (t' - t) / (1 - t) (X_1 - X_t) +
+    sqrt(tau (t' - t) (1 - t') / (1 - t)) noise``.
+
+    Args:
+        end: X_1, a draw of q_sigma, (b, ...).
+        states: Number of states at even times, the end among them.
+        draw: Standard normal noise, shape of ``end``.
+        believed: D(v, s) in closed form, for show.
+        sigma: Standard deviation of the smoothing.
+        tau: Variance of the reference.
+
+    Yields:
+        One `Step` a state.
+    """
+    x, t = torch.zeros_like(end), 0.0
+    for k in range(1, states + 1):
+        t_next = k / states
+        part = (t_next - t) / (1 - t)
+        spread = math.sqrt(tau * part * (1 - t_next))
+        x = end if k == states else x + part * (end - x) + spread * draw()
+        t, s = t_next, process.stage1_noise_level(t_next, sigma, tau)
+        yield Step(1, k, states, t, s, x, believed(x / t, s), Evaluations())
 
 
 def fill_in(
-    start: Step, run: Iterator[Step], count: int, stochastic: bool, noise: PictureNoise
+    start: Step, run: Iterator[Step], count: int, stochastic: bool, draw: Draw
 ) -> Iterator[Step]:
-    """States between those of a run of stage 2, so that a film has enough of them.
-
-    They cost no evaluations and do not change the run.
+    """States between those of a run of stage 2; the run is not changed.
 
     Args:
         start: State before the run, at noise level sigma.
         run: One `Step` for each of its ``total`` updates.
         count: States wanted, at least ``total``.
         stochastic: Whether the run follows the SDE.
-        noise: Of the states between; not that of the run.
+        draw: Standard normal noise, not that of the run.
 
     Yields:
         ``count`` steps at even distances along the run; the last of them is its last.
@@ -34,8 +62,8 @@ def fill_in(
     before, k = start, 1
     for step in run:
         while (position := k * step.total / count) < step.index:
-            part, draw = position - (step.index - 1), noise.draw() if stochastic else None
-            between = _between(before, step, part, draw, start.s)
+            part, noise = position - (step.index - 1), draw() if stochastic else None
+            between = _between(before, step, part, noise, start.s)
             yield replace(between, index=k, total=count)
             k += 1
         if position == step.index:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from sbcore.twostage.process import stage1_noise_level
+from sbcore.twostage.process import stage1_noise_level, stage1_time
 
 
 def heun_grid(levels: Sequence[float], evaluations: int, churn: float = 0.0) -> list[float]:
@@ -92,9 +92,10 @@ def two_stage_grid(
         ``steps + 1`` falling noise levels.
     """
     if grid == "uniform_t":
-        n = steps // 2
-        inner = [stage1_noise_level(k / n, sigma, tau) for k in range(1, n)]
-        return [s_max, *(s for s in inner if s < s_max), *linear_variance_grid(steps - n, sigma)]
+        n, first = steps // 2, stage1_time(s_max, sigma, tau)
+        times = [first + (1 - first) * k / n for k in range(1, n)]
+        inner = [stage1_noise_level(t, sigma, tau) for t in times]
+        return [s_max, *inner, *linear_variance_grid(steps - n, sigma)]
     levels = GRIDS[grid](steps, s_max, s_end)
     inner = range(1, steps)
     nearest = min(inner, key=lambda i: abs(math.log(levels[i] / sigma)))

@@ -13,13 +13,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from sbcore.runtime.noise import PictureNoise
-from sbcore.runtime.run import Evaluations, Step
+from sbcore.runtime.run import DivergedError, Evaluations, Step, follow
 from sbcore.twostage import process
 from sbcore.twostage.grids import linear_variance_grid
-from sbcore.twostage.sampler import Denoise
-
-# The paper's algorithms
+from sbcore.twostage.sampler import Denoise, Draw
 
 
 @dataclass(frozen=True)
@@ -54,11 +51,63 @@ class PaperMode:
             raise ValueError(f"clip must not be negative, got {self.clip}")
 
 
+def algorithm1(
+    denoise: Denoise,
+    log_ratio: Callable[[Tensor], Tensor] | None,
+    x: Tensor,
+    draw: Draw,
+    settings: PaperMode,
+    *,
+    sigma: float,
+    tau: float,
+    bound: float = math.inf,
+) -> Iterator[Step]:
+    """Algorithm 1: both stages, from the point mass to the data.
+
+    Args:
+        denoise: D(v, s).
+        log_ratio: Log density ratio, (n, ...) to (n,); unused by the exact drift.
+        x: Start, zeros (b, ...).
+        draw: Standard normal noise, shape of x.
+        settings: Steps, draws and drift.
+        sigma: Standard deviation of the smoothing.
+        tau: Variance of the reference.
+        bound: Values beyond it are lost.
+
+    Yields:
+        One `Step` after each update.
+
+    Raises:
+        DivergedError: If a particle leaves the bound in stage 1.
+    """
+    total, step = settings.n1 + settings.n2, None
+    for step in algorithm1_stage1(denoise, log_ratio, x, draw, settings, sigma=sigma, tau=tau):
+        yield step
+    assert step is not None
+    stayed = (step.x.abs() < bound).flatten(1).all(1)  # no for NaN
+    if not bool(stayed.all()):
+        raise DivergedError(
+            f"stage 1 of Algorithm 1 diverged: {int((~stayed).sum())} of {len(x)} particles left "
+            "every bound, as its density ratio is unbounded; take PaperMode(clip=3), "
+            "self_normalised=True, more draws n3, or drift='exact'"
+        )
+    second = algorithm1_stage2(
+        denoise,
+        step.x,
+        draw,
+        steps=settings.n2,
+        s_start=sigma,
+        sigma=sigma,
+        final_denoise=settings.final_denoise,
+    )
+    yield from follow(second, offset=settings.n1, total=total, nfe=step.nfe)
+
+
 def algorithm1_stage1(
     denoise: Denoise,
     log_ratio: Callable[[Tensor], Tensor] | None,
     x: Tensor,
-    noise: PictureNoise,
+    draw: Draw,
     settings: PaperMode,
     *,
     sigma: float,
@@ -73,7 +122,7 @@ def algorithm1_stage1(
         denoise: D(v, s).
         log_ratio: Log density ratio, (n, ...) to (n,); unused by the exact drift.
         x: Start, zeros (b, ...).
-        noise: Source of random numbers.
+        draw: Standard normal noise, shape of the state.
         settings: Steps, draws and drift.
         sigma: Standard deviation of the smoothing.
         tau: Variance of the reference.
@@ -99,7 +148,7 @@ def algorithm1_stage1(
                 nfe = replace(nfe, denoiser=nfe.denoiser + 1)
             drift = process.exact_stage1_drift(denoised, x, t, sigma=sigma, tau=tau)
         else:
-            z = torch.stack([noise.draw() for _ in range(draws)])
+            z = torch.stack([draw() for _ in range(draws)])
             drift = process.monte_carlo_stage1_drift(
                 score,
                 log_ratio,
@@ -111,7 +160,7 @@ def algorithm1_stage1(
                 clip=settings.clip,
             )
             nfe = Evaluations(nfe.denoiser + settings.n3, nfe.ratio + draws)
-        x = x + drift / n1 + math.sqrt(tau / n1) * noise.draw()
+        x = x + drift / n1 + math.sqrt(tau / n1) * draw()
         t = (k + 1) / n1
         s = process.stage1_noise_level(t, sigma, tau)
         yield Step(1, k + 1, total, t, s, x, denoised, nfe)
@@ -120,7 +169,7 @@ def algorithm1_stage1(
 def algorithm1_stage2(
     denoise: Denoise,
     x: Tensor,
-    noise: PictureNoise,
+    draw: Draw,
     *,
     steps: int,
     s_start: float,
@@ -134,7 +183,7 @@ def algorithm1_stage2(
     Args:
         denoise: D(v, s).
         x: State at noise level ``s_start``, (b, ...).
-        noise: Source of random numbers.
+        draw: Standard normal noise, shape of the state.
         steps: N2.
         s_start: Noise level of the start: sigma, or less for interpolation.
         sigma: Standard deviation of the smoothing, for the bridge times.
@@ -147,7 +196,7 @@ def algorithm1_stage2(
     for k, (s, s_next) in enumerate(pairwise(linear_variance_grid(steps, s_start))):
         denoised = denoise(x, s)
         drift = process.stage2_drift(process.score_from_denoised(denoised, x, s), sigma=s_start)
-        x = x + drift / steps + math.sqrt(variance) * noise.draw()
+        x = x + drift / steps + math.sqrt(variance) * draw()
         nfe = k + 1
         if k == steps - 1 and final_denoise:
             x = denoised = denoise(x, math.sqrt(variance))
@@ -160,7 +209,7 @@ def algorithm2(
     denoise: Denoise,
     known: Tensor,
     known_mask: Tensor,
-    noise: PictureNoise,
+    draw: Draw,
     settings: PaperMode,
     *,
     sigma: float,
@@ -175,7 +224,7 @@ def algorithm2(
         denoise: Unconditional D(v, s).
         known: Clean centred pictures, (b, c, h, w).
         known_mask: (b, 1, h, w), 1 = known.
-        noise: Source of random numbers.
+        draw: Standard normal noise, shape of the state.
         settings: N2 and toggles.
         sigma: Standard deviation of the smoothing.
 
@@ -183,15 +232,15 @@ def algorithm2(
         One `Step` after each update; in the last, known pixels are exactly ``known``.
     """
     steps, mask = settings.n2, known_mask > 0
-    z = noise.draw()
+    z = draw()
     x = sigma * z
     for k, (s, s_next) in enumerate(pairwise(linear_variance_grid(steps, sigma))):
         if k > 0 and not settings.shared_noise:
-            z = noise.draw()
+            z = draw()
         x = torch.where(mask, known + s * z, x)
         denoised = denoise(x, s)
         drift = process.stage2_drift(process.score_from_denoised(denoised, x, s), sigma=sigma)
-        x = x + drift / steps + sigma / math.sqrt(steps) * noise.draw()
+        x = x + drift / steps + sigma / math.sqrt(steps) * draw()
         nfe = k + 1
         if k == steps - 1:
             if settings.final_denoise:

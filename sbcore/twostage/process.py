@@ -56,6 +56,11 @@ def stage2_time(s: float, sigma: float) -> float:
     return 1 - (s / sigma) ** 2
 
 
+def stage_and_time(s: float, sigma: float, tau: float) -> tuple[int, float]:
+    """Stage, 1 or 2, and bridge time of a noise level; sigma itself is the end of stage 1."""
+    return (1, stage1_time(s, sigma, tau)) if s >= sigma else (2, stage2_time(s, sigma))
+
+
 # Drifts
 
 

@@ -75,15 +75,17 @@ class WienerFilter(nn.Module):
         """
         mask = (known_mask > 0).expand_as(known).flatten()
         drawn = self.sample(noise, 0.0)
-        root = (self.eigenvalues - self.rest).clamp(min=0).sqrt().double()  # (R,)
         components = self.basis[:, mask]  # (R, known)
-        gram = (components @ components.T).double()
-        system = root[:, None] * gram * root / self.rest.double()
-        system.diagonal().add_(1.0)
         missing = known.flatten()[mask] - drawn.flatten(1)[:, mask]  # (n, known)
-        right = root * (missing @ components.T).double() / self.rest.double()  # (n, R)
+        # On the CPU: not every accelerator has float64.
+        eigenvalues, rest = self.eigenvalues.cpu().double(), self.rest.cpu().double()
+        root = (eigenvalues - rest).clamp(min=0).sqrt()  # (R,)
+        gram = (components @ components.T).cpu().double()
+        system = root[:, None] * gram * root / rest
+        system.diagonal().add_(1.0)
+        right = root * (missing @ components.T).cpu().double() / rest  # (n, R)
         weights = root * torch.linalg.solve(system, right.T).T
-        return drawn + (weights.to(noise.dtype) @ self.basis).view_as(noise)
+        return drawn + (weights.to(noise) @ self.basis).view_as(noise)
 
     def scale(self, v: Tensor, gain: Callable[[Tensor], Tensor]) -> Tensor:
         """Multiply each principal component of ``v`` (b, ...) by ``gain`` of its variance."""
