@@ -15,7 +15,7 @@ import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file, save_file
 
-from sbcore import Bridge, CheckpointError, TranslationBridge
+from sbcore import Bridge, CheckpointError, TranslationBridge, load
 from sbcore.runtime import checkpoints
 from sbcore.twostage.denoiser import load_denoiser, save_denoiser
 from sbcore.twostage.ratio import DensityRatioNet, load_density_ratio, save_density_ratio
@@ -372,12 +372,20 @@ def test_failed_first_save_leaves_no_half_checkpoint(
 @pytest.mark.skipif(not SHIPPED, reason="checkpoints/ holds no model yet")
 @pytest.mark.parametrize("folder", SHIPPED or [None], ids=lambda path: path and path.name)
 def test_shipped_checkpoint_loads_and_draws(folder: Path) -> None:
-    bridge = Bridge.from_pretrained(folder, "cpu")
+    bridge = load(folder, "cpu")
     if isinstance(bridge, TranslationBridge):
         picture = bridge.translate(torch.zeros(1, *bridge.shape), seed=0, steps=2).result()
     else:
         picture = bridge.generate(1, seed=0, steps=2).result()
     assert picture.shape == (1, *bridge.shape) and picture.std() > 0.02
+
+
+def test_a_bridge_refuses_the_other_kind_and_says_what_it_is() -> None:
+    for kind in (Bridge, TranslationBridge):
+        foreign = [folder for folder in SHIPPED if not isinstance(load(folder, "cpu"), kind)]
+        for folder in foreign:
+            with pytest.raises(CheckpointError, match="holds a"):
+                kind.from_pretrained(folder)
 
 
 @pytest.mark.skipif(not SHIPPED, reason="checkpoints/ holds no model yet")

@@ -1,10 +1,11 @@
-"""The facade on a tiny real model: shapes, seeds, cancelling, counts, and every bad argument."""
+"""`Bridge` on a tiny real model: shapes, seeds, cancelling, counts, and every bad argument."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import pytest
 import torch
 from torch import Tensor
 
-import sbcore
 from sbcore import (
     DEFAULTS,
     SOLVERS,
@@ -21,10 +21,10 @@ from sbcore import (
     DivergedError,
     Evaluations,
     PaperMode,
+    Run,
     Step,
-    frame_indices,
 )
-from sbcore.runtime.noise import PictureNoise
+from sbcore.runtime.noise import Noise
 from sbcore.twostage.bridge import BATCH, LEAST_VARIANCE
 from sbcore.twostage.grids import GRIDS
 from sbcore.twostage.process import stage1_noise_level
@@ -53,10 +53,6 @@ def in_range(pictures: Tensor, n: int) -> bool:
 
 # ----------------------------------------------------------------------------------------------
 # The package
-
-
-def test_every_public_name_resolves() -> None:
-    assert all(hasattr(sbcore, name) for name in sbcore.__all__)
 
 
 def test_model_knows_itself(bridge: Bridge, bridge_without_ratio: Bridge) -> None:
@@ -132,7 +128,7 @@ def test_closed_form_start_has_the_law_of_q_sigma(bridge: Bridge) -> None:
     """The first denoised picture is D(v, sigma) with v = mean + (Sigma + sigma^2)^(1/2) noise."""
     step = next(bridge.generate(1, seed=4, steps=5, solver="ddim"))
     linear, mean = bridge._denoiser.linear, bridge._denoiser.mean
-    v = linear.sample(PictureNoise([4], TINY.shape).draw(), SIGMA)
+    v = linear.sample(Noise([4], TINY.shape).draw(), SIGMA)
     denoised = bridge._denoiser(v, SIGMA) + mean
     torch.testing.assert_close(step.denoised, denoised.clamp(0, 1))
     ratio = step.s / SIGMA
@@ -141,7 +137,7 @@ def test_closed_form_start_has_the_law_of_q_sigma(bridge: Bridge) -> None:
 
 def test_noise_start_is_the_control_of_figure_5(bridge: Bridge) -> None:
     step = next(bridge.generate(1, seed=4, steps=5, start="noise"))
-    noise, mean = PictureNoise([4], TINY.shape).draw(), bridge._denoiser.mean
+    noise, mean = Noise([4], TINY.shape).draw(), bridge._denoiser.mean
     denoised = (bridge._denoiser(SIGMA * noise, SIGMA) + mean).clamp(0, 1)
     torch.testing.assert_close(step.denoised, denoised)
 
@@ -177,9 +173,10 @@ def test_gaussian_model_generates_the_gaussian(monkeypatch: pytest.MonkeyPatch) 
 def test_evolve_shows_the_frames_from_zero_to_a_picture(
     bridge: Bridge, frames: int, options: dict
 ) -> None:
-    every = list(bridge.evolve(frames, seed=1, **options))
-    assert [s.index for s in every] == list(range(every[-1].total + 1))  # a Stop at every step
-    steps = [s for s in every if s.index in frame_indices(s.total, frames)]
+    run = bridge.evolve(frames, seed=1, **options)
+    every = list(run)
+    assert [s.index for s in every] == list(range(len(run)))  # a Stop at every step
+    steps = [s for s in every if run.keeps(s)]
     assert len(steps) == frames
     first, last = steps[0], steps[-1]
     assert (first.stage, first.index, first.t, first.s) == (1, 0, 0, math.inf)
@@ -189,7 +186,7 @@ def test_evolve_shows_the_frames_from_zero_to_a_picture(
     indices, times = [s.index for s in steps], [(s.stage, s.t) for s in steps]
     assert indices == sorted(set(indices)) and times == sorted(times)
     assert {s.stage for s in steps} == {1, 2}
-    assert bridge.evolve(frames, seed=1, **options).result().shape == (frames, *TINY.shape)
+    torch.testing.assert_close(run.result(), torch.cat([step.x for step in steps]))
 
 
 @pytest.mark.parametrize("solver", ["dpmpp_2m_sde", "ddim"])
@@ -258,7 +255,7 @@ def test_interpolate_with_little_noise_returns_the_ends_and_the_mixes(bridge: Br
 def test_interpolate_starts_from_the_mix_plus_noise_of_the_variance(bridge: Bridge) -> None:
     a, b, mean = picture(1), picture(2), bridge._denoiser.mean
     step = next(bridge.interpolate(a, b, 3, 0.4, seed=3, steps=4))
-    mixed = torch.stack([a, (a + b) / 2, b]) + math.sqrt(0.4) * PictureNoise([3], TINY.shape).draw()
+    mixed = torch.stack([a, (a + b) / 2, b]) + math.sqrt(0.4) * Noise([3], TINY.shape).draw()
     denoised = bridge._denoiser(mixed - mean, math.sqrt(0.4)) + mean
     torch.testing.assert_close(step.denoised, denoised.clamp(0, 1), rtol=0, atol=1e-5)
 
@@ -277,7 +274,7 @@ def test_restorations_take_noise_of_their_own_not_that_of_the_perturbation(bridg
     """Restoration i takes its steps with seed + i, whose first draw made the perturbation."""
     image, s = picture(), math.sqrt(0.5)
     step = next(bridge.denoise(image, 0.5, 2, seed=4, steps=5, solver="exponential_sde"))
-    noise = PictureNoise([4, 5], TINY.shape)
+    noise = Noise([4, 5], TINY.shape)
     noise.draw()
     start, keep = bridge.perturb(image, 0.5, seed=4), (step.s / s) ** 2
     denoised = bridge._denoiser(start[None] - bridge._denoiser.mean, s) + bridge._denoiser.mean
@@ -395,7 +392,7 @@ def test_conditional_inpaint_starts_from_the_gaussian_conditional_plus_noise(
 ) -> None:
     """Hole: Matheron draw + sigma noise; known: clean; the denoiser is told the known pixels."""
     linear, mean = bridge._denoiser.linear, bridge._denoiser.mean
-    known, keep, noise = picture() - mean, mask()[None], PictureNoise([6], TINY.shape)
+    known, keep, noise = picture() - mean, mask()[None], Noise([6], TINY.shape)
     clean = linear.sample_given(known, keep, noise.draw())
     v = torch.where(keep > 0, known, clean + SIGMA * noise.draw())
     expected = bridge._denoiser(v, SIGMA, known[None], keep[None]) + mean
@@ -414,7 +411,7 @@ def test_known_pixels_are_clean_in_every_preview_of_conditional_inpainting(
 
 
 def test_algorithm2_is_unconditional_and_starts_from_noise(bridge: Bridge) -> None:
-    noise, mean = PictureNoise([6], TINY.shape), bridge._denoiser.mean
+    noise, mean = Noise([6], TINY.shape), bridge._denoiser.mean
     v = torch.where(mask() > 0, picture() - mean, 0.0) + SIGMA * noise.draw()
     expected = torch.where(mask() > 0, picture(), bridge._denoiser(v, SIGMA) + mean)
     step = next(bridge.inpaint(picture(), mask(), 1, seed=6, steps=4, method="algorithm2"))
@@ -425,13 +422,13 @@ def test_algorithm2_is_unconditional_and_starts_from_noise(bridge: Bridge) -> No
 # Streaming, cancelling, counts
 
 
-def every_run(bridge: Bridge) -> dict[str, tuple[Callable[..., Any], Callable[..., Any], tuple]]:
+def every_run(bridge: Bridge) -> dict[str, Callable[..., Run]]:
     a, b, known = picture(1), picture(2), mask()
     return {
-        "generate": (bridge.generate, bridge.generate_steps, (2, 1)),
-        "interpolate": (bridge.interpolate, bridge.interpolate_steps, (a, b, 3)),
-        "denoise": (bridge.denoise, bridge.denoise_steps, (a, 1.0, 2)),
-        "inpaint": (bridge.inpaint, bridge.inpaint_steps, (a, known, 2)),
+        "generate": partial(bridge.generate, 2, 1),
+        "interpolate": partial(bridge.interpolate, a, b, 3),
+        "denoise": partial(bridge.denoise, a, 1.0, 2),
+        "inpaint": partial(bridge.inpaint, a, known, 2),
     }
 
 
@@ -439,12 +436,17 @@ RUNS = ["generate", "interpolate", "denoise", "inpaint"]
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_streaming_twin_ends_at_the_same_picture(bridge: Bridge, name: str) -> None:
-    whole, stream, arguments = every_run(bridge)[name]
-    steps = list(stream(*arguments, steps=4))
-    assert [s.index for s in steps] == [1, 2, 3, 4] and {s.total for s in steps} == {4}
-    assert all(isinstance(s, Step) for s in steps)
-    pictures = whole(*arguments, steps=4)
+def test_a_run_is_as_long_as_it_says_and_its_result_is_its_last_state(
+    bridge: Bridge, name: str
+) -> None:
+    start = every_run(bridge)[name]
+    run = start(steps=4)
+    steps = list(run)
+    assert [s.index for s in steps] == [1, 2, 3, 4] and {s.total for s in steps} == {4} == {
+        len(run)
+    }
+    pictures = start(steps=4).result()
+    torch.testing.assert_close(run.result(), pictures, rtol=0, atol=1e-6)
     torch.testing.assert_close(steps[-1].x.clamp(0, 1), pictures, rtol=0, atol=1e-6)
     for step in steps:
         assert step.denoised.shape == step.x.shape == pictures.shape
@@ -452,28 +454,18 @@ def test_streaming_twin_ends_at_the_same_picture(bridge: Bridge, name: str) -> N
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_on_step_sees_every_step_and_raising_in_it_stops_the_network(
+def test_leaving_the_loop_makes_no_further_network_call(
     bridge: Bridge, name: str, calls: list[int]
 ) -> None:
-    class Stop(Exception):
-        pass
-
-    whole, _, arguments = every_run(bridge)[name]
-    seen: list[int] = []
-    whole(*arguments, steps=4, on_step=lambda step: seen.append(step.index))
-    assert seen == [1, 2, 3, 4] and len(calls) == 4
-    calls.clear()
-
-    def stop(step: Step) -> None:
+    run = every_run(bridge)[name](steps=6)
+    assert calls == []
+    for step in run:
         if step.index == 2:
-            raise Stop
-
-    with pytest.raises(Stop):
-        whole(*arguments, steps=4, on_step=stop)
+            break
     assert len(calls) == 2
 
 
-def test_raising_in_on_step_stops_evolve(bridge: Bridge, calls: list[int]) -> None:
+def test_raising_in_a_hook_stops_the_network(bridge: Bridge, calls: list[int]) -> None:
     def stop(step: Step) -> None:
         if step.stage == 2:
             raise KeyboardInterrupt
@@ -481,21 +473,6 @@ def test_raising_in_on_step_stops_evolve(bridge: Bridge, calls: list[int]) -> No
     with pytest.raises(KeyboardInterrupt):
         bridge.evolve(24).result(stop)
     assert len(calls) == 1
-
-
-@pytest.mark.parametrize("name", RUNS)
-def test_leaving_the_loop_makes_no_further_network_call(
-    bridge: Bridge, name: str, calls: list[int]
-) -> None:
-    _, stream, arguments = every_run(bridge)[name]
-    run: Iterator[Step] = stream(*arguments, steps=6)
-    assert calls == []
-    for step in run:
-        if step.index == 2:
-            break
-    assert len(calls) == 2
-    run.close()
-    assert len(calls) == 2
 
 
 @pytest.mark.parametrize(
@@ -543,43 +520,43 @@ def raises(name: str, call: Callable[[], Any]) -> None:
 @pytest.mark.parametrize("value", BAD_COUNTS, ids=str)
 def test_bad_counts_are_refused_by_name(bridge: Bridge, calls: list[int], value: Any) -> None:
     a, known = picture(), mask()
-    raises("n", lambda: bridge.generate(value).result())
-    raises("n", lambda: bridge.denoise(a, 1.0, value).result())
-    raises("n", lambda: bridge.inpaint(a, known, value).result())
-    raises("steps", lambda: bridge.generate(1, steps=value).result())
-    raises("steps", lambda: bridge.interpolate(a, a, steps=value).result())
-    raises("steps", lambda: bridge.denoise(a, mode="paper", steps=value).result())
-    raises("steps", lambda: bridge.inpaint(a, known, steps=value).result())
-    raises("steps", lambda: bridge.inpaint(a, known, steps=value, method="algorithm2").result())
-    raises("frames", lambda: bridge.evolve(value).result())
-    raises("frames", lambda: bridge.interpolate(a, a, value).result())
+    raises("n", lambda: bridge.generate(value))
+    raises("n", lambda: bridge.denoise(a, 1.0, value))
+    raises("n", lambda: bridge.inpaint(a, known, value))
+    raises("steps", lambda: bridge.generate(1, steps=value))
+    raises("steps", lambda: bridge.interpolate(a, a, steps=value))
+    raises("steps", lambda: bridge.denoise(a, mode="paper", steps=value))
+    raises("steps", lambda: bridge.inpaint(a, known, steps=value))
+    raises("steps", lambda: bridge.inpaint(a, known, steps=value, method="algorithm2"))
+    raises("frames", lambda: bridge.evolve(value))
+    raises("frames", lambda: bridge.interpolate(a, a, value))
     assert calls == []
 
 
 def test_too_few_frames_are_refused(bridge: Bridge) -> None:
-    raises("frames", lambda: bridge.evolve(3).result())
-    raises("frames", lambda: bridge.interpolate(picture(), picture(), 1).result())
-    raises("frames", lambda: bridge.evolve(24, mode="paper", paper=PAPER).result())  # has 7 states
+    raises("frames", lambda: bridge.evolve(3))
+    raises("frames", lambda: bridge.interpolate(picture(), picture(), 1))
+    raises("frames", lambda: bridge.evolve(24, mode="paper", paper=PAPER))  # has 7 states
 
 
 @pytest.mark.parametrize("value", BAD_SEEDS, ids=str)
 def test_bad_seeds_are_refused_by_name(bridge: Bridge, calls: list[int], value: Any) -> None:
     a, known = picture(), mask()
-    raises("seed", lambda: bridge.generate(1, value).result())
-    raises("seed", lambda: bridge.generate(1, value, mode="paper", paper=PAPER).result())
-    raises("seed", lambda: bridge.evolve(8, value).result())
-    raises("seed", lambda: bridge.interpolate(a, a, seed=value).result())
-    raises("seed", lambda: bridge.denoise(a, seed=value).result())
+    raises("seed", lambda: bridge.generate(1, value))
+    raises("seed", lambda: bridge.generate(1, value, mode="paper", paper=PAPER))
+    raises("seed", lambda: bridge.evolve(8, value))
+    raises("seed", lambda: bridge.interpolate(a, a, seed=value))
+    raises("seed", lambda: bridge.denoise(a, seed=value))
     raises("seed", lambda: bridge.perturb(a, 1.0, value))
-    raises("seed", lambda: bridge.inpaint(a, known, seed=value).result())
+    raises("seed", lambda: bridge.inpaint(a, known, seed=value))
     assert calls == []
 
 
 @pytest.mark.parametrize("value", BAD_VARIANCES, ids=str)
 def test_bad_variances_are_refused_by_name(bridge: Bridge, calls: list[int], value: Any) -> None:
-    raises("variance", lambda: bridge.interpolate(picture(), picture(), variance=value).result())
-    raises("variance", lambda: bridge.denoise(picture(), value).result())
-    raises("variance", lambda: bridge.denoise(picture(), value, mode="paper").result())
+    raises("variance", lambda: bridge.interpolate(picture(), picture(), variance=value))
+    raises("variance", lambda: bridge.denoise(picture(), value))
+    raises("variance", lambda: bridge.denoise(picture(), value, mode="paper"))
     raises("variance", lambda: bridge.perturb(picture(), value))
     assert calls == []
 
@@ -605,11 +582,11 @@ BAD_PICTURES = {
 @pytest.mark.parametrize("kind", BAD_PICTURES)
 def test_bad_pictures_are_refused_by_name(bridge: Bridge, calls: list[int], kind: str) -> None:
     bad, good = BAD_PICTURES[kind], picture()
-    raises("a", lambda: bridge.interpolate(bad, good).result())
-    raises("b", lambda: bridge.interpolate(good, bad).result())
-    raises("image", lambda: bridge.denoise(bad).result())
+    raises("a", lambda: bridge.interpolate(bad, good))
+    raises("b", lambda: bridge.interpolate(good, bad))
+    raises("image", lambda: bridge.denoise(bad))
     raises("image", lambda: bridge.perturb(bad, 1.0))
-    raises("image", lambda: bridge.inpaint(bad, mask()).result())
+    raises("image", lambda: bridge.inpaint(bad, mask()))
     assert calls == []
 
 
@@ -642,23 +619,23 @@ def test_unknown_choices_are_refused_by_name_with_the_alternatives(
     a, known = picture(), mask()
     with pytest.raises(ValueError, match=r"mode must be one of fast, paper; got"):
         bridge.generate(1, mode=value).result()
-    raises("mode", lambda: bridge.evolve(8, mode=value).result())
-    raises("mode", lambda: bridge.interpolate(a, a, mode=value).result())
-    raises("mode", lambda: bridge.denoise(a, mode=value).result())
-    raises("start", lambda: bridge.generate(1, start=value).result())
-    raises("grid", lambda: bridge.generate(1, grid=value).result())
+    raises("mode", lambda: bridge.evolve(8, mode=value))
+    raises("mode", lambda: bridge.interpolate(a, a, mode=value))
+    raises("mode", lambda: bridge.denoise(a, mode=value))
+    raises("start", lambda: bridge.generate(1, start=value))
+    raises("grid", lambda: bridge.generate(1, grid=value))
     with pytest.raises(ValueError, match=r"method must be one of conditional, algorithm2"):
         bridge.inpaint(a, known, method=value).result()
     if value is not None:  # None is the default solver
-        raises("solver", lambda: bridge.generate(1, solver=value).result())
-        raises("solver", lambda: bridge.evolve(8, solver=value).result())
-        raises("solver", lambda: bridge.interpolate(a, a, solver=value).result())
-        raises("solver", lambda: bridge.denoise(a, solver=value).result())
-        raises("solver", lambda: bridge.inpaint(a, known, solver=value).result())
+        raises("solver", lambda: bridge.generate(1, solver=value))
+        raises("solver", lambda: bridge.evolve(8, solver=value))
+        raises("solver", lambda: bridge.interpolate(a, a, solver=value))
+        raises("solver", lambda: bridge.denoise(a, solver=value))
+        raises("solver", lambda: bridge.inpaint(a, known, solver=value))
     assert calls == []
 
 
-def test_streaming_twins_check_their_arguments_at_once(bridge: Bridge) -> None:
+def test_arguments_are_checked_at_once(bridge: Bridge) -> None:
     """Not at the first step: a handler must be able to answer before it shows a progress bar."""
     raises("n", lambda: bridge.generate(0))
     raises("frames", lambda: bridge.evolve(1))
@@ -695,7 +672,7 @@ def test_whole_floats_and_numpy_numbers_are_accepted(bridge: Bridge) -> None:
 
 @pytest.mark.parametrize("value", [0, -0.1, SIGMA, 9.0, math.nan, math.inf, "0.1", None, True])
 def test_bad_last_levels_are_refused_by_name(bridge: Bridge, calls: list[int], value: Any) -> None:
-    raises("s_end", lambda: bridge.generate(1, s_end=value).result())
+    raises("s_end", lambda: bridge.generate(1, s_end=value))
     assert not calls
 
 
@@ -714,6 +691,30 @@ def test_posterior_mean_is_tweedies_formula(bridge: Bridge) -> None:
     noisy, mean = torch.rand(2, *TINY.shape), bridge._denoiser.mean
     expected = bridge._denoiser(noisy - mean, 0.3) + mean
     torch.testing.assert_close(bridge.posterior_mean(noisy, 0.3), expected)
+
+
+def test_bridges_of_one_model_keep_their_own_precision(tmp_path: Path) -> None:
+    denoiser = tiny_denoiser()
+    exact = Bridge(denoiser, SIGMA, TAU, device="cpu", bf16=False)
+    before = exact.generate(1, steps=2).result()
+    rough = Bridge(denoiser, SIGMA, TAU, device="cpu", bf16=True)
+    assert not torch.equal(rough.generate(1, steps=2).result(), before)
+    assert torch.equal(exact.generate(1, steps=2).result(), before)
+
+
+def test_seeds_beyond_32_bits_have_pictures_of_their_own(bridge: Bridge) -> None:
+    first, second = (bridge.generate(1, seed, steps=2).result() for seed in (5, 5 + 2**32))
+    assert not torch.equal(first, second)
+
+
+def test_the_path_of_stage1_has_noise_of_its_own(bridge: Bridge) -> None:
+    """Given its end X_1, the bridge's deviation from t X_1 does not know X_1."""
+    first = [step for step in bridge.evolve(24, seed=3) if step.stage == 1][1:]
+    end = first[-1].x
+    for step in first[:-1]:
+        deviation = (step.x - step.t * end).flatten()
+        correlation = torch.corrcoef(torch.stack([deviation, end.flatten()]))[0, 1]
+        assert abs(float(correlation)) < 0.2
 
 
 def test_bf16_stays_inside_the_networks(tmp_path: Path) -> None:

@@ -1,0 +1,163 @@
+"""The reverse loop: replay, the law of the whole run, cancelling, counts, batches."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from sbcore.runtime.run import Evaluations, Step
+from sbcore.twostage import process
+from sbcore.twostage.grids import karras_grid, two_stage_grid
+from sbcore.twostage.paper import PaperMode, algorithm1_stage1, algorithm1_stage2, algorithm2
+from sbcore.twostage.sampler import reverse_steps
+from sbcore.twostage.solvers import SOLVERS, Evaluation
+from sbcore.twostage.wiener import WienerFilter
+from tests.oracles import Counter, slope
+from tests.twostage.loops import BLOBS, BRIDGE, SEEDS, SIGMA, TAU, Tape, draws, states
+
+LINEAR = WienerFilter(2, 0).double()  # EDM's: any variance will do
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_reverse_steps_replays_the_rule(name: str) -> None:
+    solver, grid, v = SOLVERS[name], karras_grid(6, 4.0, 0.05), BLOBS.sample(3, s=4.0)
+    rule = solver.rule(LINEAR)
+    run = reverse_steps(BLOBS.denoised, v, grid, solver, draws(), **BRIDGE, linear=LINEAR)
+    got = list(run)
+    draw, history = draws(), []
+    for step, (s, s_next) in zip(got, itertools.pairwise(grid), strict=True):
+        history.insert(0, Evaluation(s, BLOBS.denoised(v, s), v))
+        v = rule(v, s, s_next, history, draw() if solver.stochastic else None)
+        scale = process.stage1_time(s_next, SIGMA, TAU) if s_next >= SIGMA else 1.0
+        torch.testing.assert_close(step.x, scale * v)
+        torch.testing.assert_close(step.denoised, history[0].denoised)
+
+
+def test_stage1_equals_the_reverse_sde_along_the_same_brownian_path() -> None:
+    """v = X / t turns the stage-1 SDE into the variance-exploding one: same path, same end."""
+    counts, gaps, seeds = [50, 200, 800], [], tuple(range(100))
+    for n1 in counts:
+        first = n1 // 10  # v is infinite at t = 0: hand over at t = 1/10
+        draw = draws(seeds)
+        written = [draw() for _ in range(n1)]
+        zero = torch.zeros(100, 2, dtype=torch.float64)
+        settings = PaperMode(n1=n1, n2=1, drift="exact")
+        run = list(algorithm1_stage1(BLOBS.denoised, None, zero, Tape(written), settings, **BRIDGE))
+        v = run[first - 1].x / (first / n1)
+        grid = [process.stage1_noise_level(k / n1, **BRIDGE) for k in range(first, n1 + 1)]
+        solver = SOLVERS["euler_maruyama"]
+        *_, last = reverse_steps(BLOBS.denoised, v, grid, solver, Tape(written[first:]), **BRIDGE)
+        assert last.stage == 1 and last.t == pytest.approx(1)
+        gaps.append((last.x - run[-1].x).square().mean().sqrt().item())
+    assert gaps[-1] < 0.02
+    assert slope(counts, gaps) > 0.8
+
+
+@pytest.mark.parametrize("name", ["dpmpp_2m", "dpmpp_2m_sde"])
+def test_solver_run_ends_with_the_moments_and_masses_of_the_data(name: str) -> None:
+    n = 4000
+    draw = draws([0], (n, 2))
+    v = 40 * draw()
+
+    def denoise(v: Tensor, s: float) -> Tensor:
+        return BLOBS.denoised(v[0], s)[None]
+
+    grid = two_stage_grid(40, 40.0, SIGMA, TAU, 0.01)
+    *_, last = reverse_steps(denoise, v, grid, SOLVERS[name], draw, **BRIDGE)
+    end, data = last.x[0], BLOBS.sample(100_000)
+    assert (end.mean(0) - data.mean(0)).abs().max() < 0.06
+    assert (end.T.cov() - data.T.cov()).abs().max() < 0.08
+    nearest = (end[:, None] - BLOBS.means).norm(dim=2).argmin(1)
+    expected = (data[:, None] - BLOBS.means).norm(dim=2).argmin(1)
+    masses = torch.bincount(nearest, minlength=3) / n
+    assert (masses - torch.bincount(expected, minlength=3) / len(data)).abs().max() < 0.03
+
+
+def test_steps_of_a_two_stage_run_are_numbered_timed_and_split_at_sigma() -> None:
+    grid = two_stage_grid(12, 40.0, SIGMA, TAU, 0.01)
+    v = 40 * torch.randn(3, 2, dtype=torch.float64)
+    run = list(reverse_steps(BLOBS.denoised, v, grid, SOLVERS["ddim"], draws(), **BRIDGE))
+    assert [step.index for step in run] == list(range(1, 13))
+    assert {step.total for step in run} == {12}
+    assert [step.s for step in run] == grid[1:]
+    first, second = ([s for s in run if s.stage == stage] for stage in (1, 2))
+    assert first and second and run == first + second
+    assert first[-1].s == SIGMA and first[-1].t == 1 and second[-1].s == 0 and second[-1].t == 1
+    for part in (first, second):
+        times = [step.t for step in part]
+        assert times == sorted(times) and 0 <= times[0]
+    assert first[0].t == pytest.approx(process.stage1_time(grid[1], SIGMA, TAU))
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_every_solver_costs_one_evaluation_a_step(name: str) -> None:
+    counter = Counter(BLOBS.denoised)
+    v = torch.ones(3, 2, dtype=torch.float64)
+    grid = karras_grid(8, 4.0, 0.05)
+    run = reverse_steps(counter, v, grid, SOLVERS[name], draws(), **BRIDGE, linear=LINEAR)
+    for step in run:
+        assert step.nfe == Evaluations(step.index) and counter.calls == step.index
+    assert counter.calls == 8
+
+
+def all_loops(denoise: Counter, ratio: Counter) -> dict[str, Iterator[Step]]:
+    x = torch.zeros(3, 2, dtype=torch.float64)
+    settings, grid = PaperMode(n1=5, n2=5), karras_grid(5, 4.0, 0.05)
+    known, mask = torch.zeros(3, 1, 2, 2), torch.ones(3, 1, 2, 2).triu()
+    return {
+        "reverse_steps": reverse_steps(denoise, x, grid, SOLVERS["ddim"], draws(), **BRIDGE),
+        "stage1": algorithm1_stage1(denoise, ratio, x, draws(), settings, **BRIDGE),
+        "stage2": algorithm1_stage2(denoise, x, draws(), steps=5, s_start=SIGMA, sigma=SIGMA),
+        "algorithm2": algorithm2(
+            denoise, known, mask, draws(SEEDS, (1, 2, 2)), settings, sigma=SIGMA
+        ),
+    }
+
+
+@pytest.mark.parametrize("loop", ["reverse_steps", "stage1", "stage2", "algorithm2"])
+def test_a_loop_calls_no_network_before_it_is_asked_nor_after_it_is_left(loop: str) -> None:
+    denoise = Counter(lambda v, s: 0.5 * v)
+    ratio = Counter(lambda x: torch.zeros(len(x), dtype=x.dtype))
+    run = all_loops(denoise, ratio)[loop]
+    assert denoise.calls == ratio.calls == 0  # nothing happens at construction
+    for step in run:
+        if step.index == 2:
+            break
+    calls = denoise.calls, ratio.calls
+    assert denoise.calls == 2
+    run.close()
+    assert (denoise.calls, ratio.calls) == calls
+    assert list(run) == []
+
+
+@pytest.mark.parametrize("loop", ["reverse_steps", "stage1", "stage2", "algorithm2"])
+def test_an_error_of_the_consumer_or_of_the_network_propagates_and_stops_the_loop(
+    loop: str,
+) -> None:
+    denoise = Counter(lambda v, s: 0.5 * v)
+    ratio = Counter(lambda x: torch.zeros(len(x), dtype=x.dtype))
+    with pytest.raises(RuntimeError, match="stop"):
+        for _ in all_loops(denoise, ratio)[loop]:
+            raise RuntimeError("stop")
+    assert denoise.calls == 1
+
+    def broken(v: Tensor, s: float) -> Tensor:
+        raise MemoryError("no room")
+
+    with pytest.raises(MemoryError, match="no room"):
+        next(all_loops(Counter(broken), ratio)[loop])
+
+
+def test_paths_of_a_picture_do_not_depend_on_its_batch() -> None:
+    grid, solver = karras_grid(6, 4.0, 0.05), SOLVERS["dpmpp_2m_sde"]
+    start = BLOBS.sample(3, s=4.0)
+
+    def run(rows: list[int]) -> Tensor:
+        draw = draws(tuple(SEEDS[i] for i in rows))
+        return states(reverse_steps(BLOBS.denoised, start[rows], grid, solver, draw, **BRIDGE))
+
+    torch.testing.assert_close(run([0, 1, 2])[:, 1:2], run([1]), rtol=1e-12, atol=1e-12)
