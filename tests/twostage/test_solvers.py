@@ -1,4 +1,4 @@
-"""Measured orders of convergence against closed forms, exactness where it is claimed, grids.
+"""Measured orders of convergence against closed forms, exactness where it is claimed.
 
 On Gaussian data the denoiser is linear, so a run is a linear map of (start, noise of each step).
 Fed with basis inputs it gives its coefficients, and mean and variance follow without sampling.
@@ -12,17 +12,12 @@ from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 
 from sbcore.twostage.grids import (
-    GRIDS,
     heun_grid,
     karras_grid,
     linear_variance_grid,
-    log_snr_grid,
-    two_stage_grid,
 )
 from sbcore.twostage.solvers import MEMORY, SOLVERS, Evaluation, Solver
 from sbcore.twostage.wiener import WienerFilter
@@ -99,7 +94,6 @@ def end_moments(solver: Solver, grid: list[float]) -> tuple[Tensor, Tensor]:
     return rows[0], rows[0] ** 2 * (VARIANCES + grid[0] ** 2) + (rows[1:] ** 2).sum(0)
 
 
-# Two Gaussians on the line: the flow keeps the distribution function, so it is closed form too.
 LINE = Mixture([0.3, 0.7], torch.tensor([[-1.4], [0.6]]), torch.tensor([[[0.1]], [[0.2]]]))
 
 
@@ -122,10 +116,6 @@ def exact_flow(v: Tensor, s: float, s_next: float) -> Tensor:
 LINE_FILTER = gaussian_filter(
     LINE.log_weights.exp() @ (LINE.covariances[:, 0] + LINE.means**2)  # the mean is 0
 )
-
-
-# ----------------------------------------------------------------------------------------------
-# Orders of convergence
 
 
 def test_every_solver_has_a_tested_order() -> None:
@@ -269,10 +259,6 @@ def test_multistep_rules_beat_their_one_step_twins_on_the_default_grid() -> None
     assert sde_error("exponential_sde") < sde_error("euler_maruyama")
 
 
-# ----------------------------------------------------------------------------------------------
-# What a rule claims to be exact
-
-
 ENDING = [name for name in SOLVERS if name not in ("euler_maruyama", *KNOWING)]
 
 
@@ -341,87 +327,6 @@ def test_multistep_rules_are_exact_when_the_history_is_constant(name: str) -> No
         SOLVERS[name].step(v, 2.0, 1.5, history, noise),
         SOLVERS[twin].step(v, 2.0, 1.5, history, noise),
     )
-
-
-# ----------------------------------------------------------------------------------------------
-# Grids
-
-
-def check_grid(grid: list[float], steps: int, start: float) -> None:
-    assert len(grid) == steps + 1
-    assert grid[0] == start and grid[-1] == 0
-    assert all(a > b for a, b in pairwise(grid))
-
-
-@given(steps=st.integers(1, 200), start=st.floats(0.5, 100), end=st.floats(1e-4, 0.2))
-def test_karras_grid_falls_strictly_to_zero(steps: int, start: float, end: float) -> None:
-    grid = karras_grid(steps, start, end)
-    check_grid(grid, steps, start)
-    if steps > 1:
-        assert grid[-2] == end
-
-
-def test_karras_grid_equals_equation_5_of_karras() -> None:
-    """EDM's 18 steps, 80 to 0.002: the published levels."""
-    grid = karras_grid(18, 80.0, 0.002)
-    assert grid[:4] == pytest.approx([80.0, 57.586, 40.786, 28.375], rel=1e-4)
-
-
-@given(
-    steps=st.integers(2, 100),
-    start=st.floats(5, 100),
-    sigma=st.floats(0.05, 4.9),
-    grid=st.sampled_from(["karras", "log_snr"]),
-)
-def test_two_stage_grid_contains_sigma(steps: int, start: float, sigma: float, grid: str) -> None:
-    levels = two_stage_grid(steps, start, sigma, 8.0, 0.01, grid)
-    check_grid(levels, steps, start)
-    assert sigma in levels
-
-
-def test_two_stage_grid_of_the_paper_is_uniform_in_the_time_of_each_stage() -> None:
-    levels = two_stage_grid(8, 40.0, 2.0, 8.0, 0.01, "uniform_t")
-    check_grid(levels, 8, 40.0)
-    times = [8.0 / (s**2 - 4.0 + 8.0) for s in levels[1:5]]
-    assert times == pytest.approx([0.25, 0.5, 0.75, 1.0])
-    assert levels[4:] == linear_variance_grid(4, 2.0)
-
-
-@pytest.mark.parametrize("name", GRIDS)
-@pytest.mark.parametrize("steps", [1, 2, 3, 20])
-def test_every_grid_falls_to_zero(name: str, steps: int) -> None:
-    check_grid(GRIDS[name](steps, 2.0, 0.03), steps, 2.0)
-
-
-def test_log_snr_grid_has_equal_ratios() -> None:
-    grid = log_snr_grid(6, 2.0, 0.02)[:-1]
-    assert [b / a for a, b in pairwise(grid)] == pytest.approx([0.01 ** (1 / 5)] * 5)
-
-
-@pytest.mark.parametrize("name", SOLVERS)
-@given(evaluations=st.integers(1, 60))
-def test_levels_are_one_more_than_the_evaluations(name: str, evaluations: int) -> None:
-    levels = SOLVERS[name].levels(evaluations, lambda n: karras_grid(n, 2.0, 0.03))
-    assert len(levels) == evaluations + 1
-    assert levels[0] == 2.0 and levels[-1] == 0
-
-
-def test_heun_grid_is_that_of_edm() -> None:
-    """18 steps of EDM are 35 evaluations; churn raises the corrected levels only."""
-    levels = karras_grid(18, 2.0, 0.03)
-    grid = SOLVERS["heun"].levels(35, lambda n: karras_grid(n, 2.0, 0.03))
-    assert grid == [levels[0], *(s for s in levels[1:-1] for _ in range(2)), 0.0]
-    churned = SOLVERS["heun_churn"].levels(35, lambda n: karras_grid(n, 2.0, 0.03))
-    assert churned[1::2] == grid[1::2]  # predicted
-    ratios = [b / a for a, b in zip(churned[1:-1:2], churned[2:-1:2], strict=True)]
-    assert ratios == pytest.approx([1 + math.sqrt(2) - 1] * 17)  # 10 / 18 is above the bound
-
-
-def test_linear_variance_grid_is_g2() -> None:
-    """sigma_k^2 = sigma^2 (N - k) / N; level 0 is the noisiest."""
-    grid = linear_variance_grid(1000, 2.0)
-    check_grid(grid, 1000, 2.0)
-    assert [s**2 for s in grid] == pytest.approx([4 * (1000 - k) / 1000 for k in range(1001)])
 
 
 def test_euler_maruyama_on_the_linear_grid_has_the_step_of_the_paper() -> None:

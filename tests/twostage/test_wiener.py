@@ -1,0 +1,180 @@
+"""The Wiener filter against dense linear algebra."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from sbcore.twostage.wiener import WienerFilter
+
+SHAPE = (1, 3, 4)  # a picture of 12 values
+DIM = 12
+LEVELS = [0.01, 0.5, 3.0, 40.0]
+
+
+def random_wiener(rank: int, seed: int = 0) -> WienerFilter:
+    """A float64 filter with random directions and variances."""
+    generator = torch.Generator().manual_seed(seed)
+    linear = WienerFilter(DIM, rank).double()
+    start = torch.randn(DIM, DIM, generator=generator, dtype=torch.float64)
+    linear.basis.copy_(torch.linalg.qr(start).Q[:rank])
+    linear.eigenvalues.copy_(5.0 / torch.arange(1, rank + 1, dtype=torch.float64) ** 1.2)
+    linear.rest.fill_(0.07)
+    return linear
+
+
+def dense(linear: WienerFilter) -> Tensor:
+    """Sigma = U diag(l) U^T + rest (I - U U^T)."""
+    projector = linear.basis.T @ linear.basis
+    leading = linear.basis.T @ torch.diag(linear.eigenvalues) @ linear.basis
+    return leading + linear.rest * (torch.eye(linear.dim, dtype=torch.float64) - projector)
+
+
+def noise(*shape: int, seed: int = 1) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def power(matrix: Tensor, exponent: float) -> Tensor:
+    values, vectors = torch.linalg.eigh(matrix)
+    return vectors @ torch.diag(values**exponent) @ vectors.T
+
+
+EYE = torch.eye(DIM, dtype=torch.float64)
+ranks = pytest.mark.parametrize("rank", [0, 1, 5, DIM])
+
+
+@ranks
+@pytest.mark.parametrize("s", LEVELS)
+def test_wiener_filter_equals_dense_linear_algebra(rank: int, s: float) -> None:
+    linear, v = random_wiener(rank), noise(4, *SHAPE)
+    sigma = dense(linear)
+    expected = v.flatten(1) @ (sigma @ torch.linalg.inv(sigma + s**2 * EYE)).T
+    got = linear(v, torch.full((4,), s, dtype=torch.float64))
+    assert got.shape == v.shape
+    torch.testing.assert_close(got.flatten(1), expected, rtol=1e-9, atol=1e-9)
+
+
+@ranks
+def test_wiener_filter_takes_each_picture_at_its_own_level(rank: int) -> None:
+    linear, v = random_wiener(rank), noise(4, *SHAPE)
+    levels = torch.tensor(LEVELS, dtype=torch.float64)
+    alone = torch.cat([linear(v[i : i + 1], levels[i : i + 1]) for i in range(4)])
+    torch.testing.assert_close(linear(v, levels), alone)
+
+
+@ranks
+def test_rms_error_equals_the_trace_formula(rank: int) -> None:
+    """tr[Sigma - Sigma (Sigma + s^2)^-1 Sigma] / d, the posterior variance per value."""
+    linear = random_wiener(rank)
+    sigma = dense(linear)
+    for s in LEVELS:
+        posterior = sigma - sigma @ torch.linalg.inv(sigma + s**2 * EYE) @ sigma
+        got = linear.rms_error(torch.tensor([s], dtype=torch.float64))
+        assert got.item() == pytest.approx(math.sqrt(posterior.trace() / DIM), rel=1e-9)
+
+
+@pytest.mark.parametrize("s", LEVELS)
+def test_rank_0_is_edm_preconditioning(s: float) -> None:
+    """Karras et al. 2022, Table 1: c_skip = d^2 / (s^2 + d^2), c_out = s d / sqrt(s^2 + d^2)."""
+    data_std = 0.25
+    linear, v = random_wiener(0), noise(2, *SHAPE)
+    linear.rest.fill_(data_std**2)
+    level = torch.full((2,), s, dtype=torch.float64)
+    torch.testing.assert_close(linear(v, level), data_std**2 / (s**2 + data_std**2) * v)
+    c_out = s * data_std / math.sqrt(s**2 + data_std**2)
+    assert linear.rms_error(level)[0].item() == pytest.approx(c_out, rel=1e-12)
+
+
+@ranks
+@pytest.mark.parametrize("s", [0.0, 2.0])
+def test_samples_have_the_smoothed_covariance(rank: int, s: float) -> None:
+    """`sample` is linear in the noise, so its matrix gives the covariance exactly."""
+    linear = random_wiener(rank)
+    root = linear.sample(EYE.view(DIM, *SHAPE), s).flatten(1)
+    torch.testing.assert_close(root.T @ root, dense(linear) + s**2 * EYE, rtol=1e-9, atol=1e-9)
+
+
+@ranks
+def test_flow_equals_the_closed_form_and_the_integrated_ode(rank: int) -> None:
+    """dv/ds = (v - W_s v) / s, by classical Runge-Kutta in ln s."""
+    linear, v = random_wiener(rank), noise(2, *SHAPE)
+    sigma = dense(linear)
+    matrix = power(sigma + 0.3**2 * EYE, 0.5) @ power(sigma + 5.0**2 * EYE, -0.5)
+    carried = linear.flow(v, 5.0, 0.3)
+    torch.testing.assert_close(carried.flatten(1), v.flatten(1) @ matrix.T, rtol=1e-9, atol=1e-9)
+
+    def slope(v: Tensor, log_s: float) -> Tensor:
+        return v - linear(v, torch.full((2,), math.exp(log_s), dtype=torch.float64))
+
+    steps, log_s = 400, math.log(5.0)
+    h = (math.log(0.3) - log_s) / steps
+    for _ in range(steps):
+        k1 = slope(v, log_s)
+        k2 = slope(v + h / 2 * k1, log_s + h / 2)
+        k3 = slope(v + h / 2 * k2, log_s + h / 2)
+        k4 = slope(v + h * k3, log_s + h)
+        v, log_s = v + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4), log_s + h
+    torch.testing.assert_close(carried, v, rtol=1e-8, atol=1e-8)
+
+
+@ranks
+def test_flow_composes_and_carries_samples_to_samples(rank: int) -> None:
+    linear, z = random_wiener(rank), noise(3, *SHAPE)
+    torch.testing.assert_close(linear.flow(linear.sample(z, 40.0), 40.0, 1.0), linear.sample(z, 1))
+    torch.testing.assert_close(
+        linear.flow(linear.flow(z, 3.0, 1.0), 1.0, 0.0), linear.flow(z, 3.0, 0.0)
+    )
+
+
+MASKS = {
+    "left": [1, 1, 0, 0] * 3,
+    "one hole": [1] * 11 + [0],
+    "one known": [0] * 5 + [1] + [0] * 6,
+    "nothing known": [0] * 12,
+}
+
+
+@ranks
+@pytest.mark.parametrize("name", MASKS)
+def test_sample_given_equals_dense_conditioning_in_the_hole(rank: int, name: str) -> None:
+    """Matheron's rule is affine in the noise: its offset is the mean, its matrix the covariance."""
+    linear, known = random_wiener(rank), noise(*SHAPE, seed=5)
+    sigma, mask = dense(linear), torch.tensor(MASKS[name]).bool()
+    drawn = linear.sample_given(
+        known, mask.view(1, 3, 4), torch.cat([0 * EYE[:1], EYE]).view(-1, *SHAPE)
+    ).flatten(1)
+    mean, root = drawn[0], drawn[1:] - drawn[0]
+
+    hole = ~mask
+    gain = sigma[hole][:, mask] @ torch.linalg.inv(sigma[mask][:, mask])
+    expected_mean = gain @ known.flatten()[mask]
+    expected_covariance = sigma[hole][:, hole] - gain @ sigma[mask][:, hole]
+    torch.testing.assert_close(mean[hole], expected_mean, rtol=1e-8, atol=1e-8)
+    covariance = root[:, hole].T @ root[:, hole]
+    torch.testing.assert_close(covariance, expected_covariance, rtol=1e-8, atol=1e-8)
+
+
+def test_sample_given_over_many_draws_has_the_conditional_moments() -> None:
+    linear, known = random_wiener(5), noise(*SHAPE, seed=5)
+    sigma, mask = dense(linear), torch.tensor(MASKS["left"]).bool()
+    drawn = linear.sample_given(known, mask.view(1, 3, 4), noise(40_000, *SHAPE)).flatten(1)
+    hole = ~mask
+    gain = sigma[hole][:, mask] @ torch.linalg.inv(sigma[mask][:, mask])
+    expected = sigma[hole][:, hole] - gain @ sigma[mask][:, hole]
+    assert (drawn[:, hole].mean(0) - gain @ known.flatten()[mask]).abs().max() < 0.03
+    assert (drawn[:, hole].T.cov() - expected).abs().max() < 0.05
+
+
+def test_sample_given_agrees_with_known_pixels_up_to_rest_and_ignores_the_hole() -> None:
+    linear, z = random_wiener(5), noise(2000, *SHAPE)
+    known = linear.sample(noise(1, *SHAPE, seed=9), 0.0)[0]
+    mask = torch.tensor(MASKS["left"]).view(1, 3, 4)
+    drawn = linear.sample_given(known, mask, z)
+    apart = (drawn - known)[:, :, mask[0].bool()]
+    assert apart.square().mean().item() < 4 * linear.rest.item()
+    scribbled = torch.where(mask > 0, known, torch.full_like(known, math.nan))
+    assert torch.equal(linear.sample_given(scribbled, mask, z), drawn)
