@@ -109,11 +109,11 @@ def bridge_without_ratio(tmp_path_factory: pytest.TempPathFactory) -> Bridge:
 def calls(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Batch sizes of the network calls, in order."""
     sizes: list[int] = []
-    forward = bridge._denoiser.trunk.forward
+    forward = bridge.denoiser.trunk.forward
 
     def counted(x: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
         sizes.append(len(x))
         return forward(x, s)
 
-    monkeypatch.setattr(bridge._denoiser.trunk, "forward", counted)
+    monkeypatch.setattr(bridge.denoiser.trunk, "forward", counted)
     return sizes

@@ -693,7 +693,7 @@ def test_what_only_rearranges_the_page_needs_no_queue(
 @pytest.fixture
 def slow(studio: tuple[str, Any]) -> Iterator[list[float]]:
     """Make every network call last; the times of the calls."""
-    denoiser, calls = studio[1].get("tiny")._denoiser, []
+    denoiser, calls = studio[1].get("tiny").denoiser, []
 
     def wait(*_: Any) -> None:
         calls.append(time.monotonic())

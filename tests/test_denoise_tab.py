@@ -31,7 +31,7 @@ def final(run):
 
 
 def test_denoising_previews_then_ends(bridge, face):
-    hook = bridge._denoiser.register_forward_pre_hook(lambda *_: time.sleep(0.11))
+    hook = bridge.denoiser.register_forward_pre_hook(lambda *_: time.sleep(0.11))
     try:
         run = list(denoise.denoise(bridge, face, count=2, seed=5, steps=4, solver="ddim"))
     finally:

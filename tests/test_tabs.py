@@ -27,7 +27,7 @@ HOSTILE = '<script>alert("1")</script>'
 @pytest.fixture
 def slow(bridge):
     """Make every network call last longer than the pause between two previews."""
-    hook = bridge._denoiser.register_forward_pre_hook(lambda *_: time.sleep(0.11))
+    hook = bridge.denoiser.register_forward_pre_hook(lambda *_: time.sleep(0.11))
     yield
     hook.remove()
 

@@ -82,14 +82,12 @@ class Bridge:
     ) -> None:
         self.device = torch.device(device) if device is not None else best_device()
         self.sigma, self.tau, self.name, self.facts = sigma, tau, name, facts or {}
-        self._denoiser = denoiser.eval().requires_grad_(False).to(self.device)
-        self._log_ratio = log_ratio
-        if log_ratio is not None:
-            self._log_ratio = log_ratio.eval().requires_grad_(False).to(self.device)
+        self.denoiser = denoiser.eval().requires_grad_(False).to(self.device)
+        self.log_ratio = log_ratio and log_ratio.eval().requires_grad_(False).to(self.device)
         if bf16 is None:
             bf16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
         self.bf16 = bf16
-        self._denoiser.trunk.to(memory_format=torch.channels_last)  # faster, on CPUs too
+        self.denoiser.trunk.to(memory_format=torch.channels_last)  # faster, on CPUs too
 
     @classmethod
     def from_pretrained(
@@ -131,7 +129,7 @@ class Bridge:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape (c, h, w) of one picture."""
-        return self._denoiser.shape
+        return self.denoiser.shape
 
     @property
     def device_name(self) -> str:
@@ -141,16 +139,16 @@ class Bridge:
     @property
     def has_density_ratio(self) -> bool:
         """Whether stage 1 of paper mode is available."""
-        return self._log_ratio is not None
+        return self.log_ratio is not None
 
     def gaussian(self, n: int, seed: int = 0) -> Tensor:
         """Pictures of the closed-form part alone, N(mean, Sigma), (n, c, h, w); a baseline."""
         draw = self._noise(checks.seeds(n, seed)).draw()
-        return (self._denoiser.linear.sample(draw, 0.0) + self._denoiser.mean).clamp(0, 1)
+        return (self.denoiser.linear.sample(draw, 0.0) + self.denoiser.mean).clamp(0, 1)
 
     def components(self, n: int) -> Tensor:
         """The leading ``n`` principal components of the training set, (n, c h w)."""
-        return self._denoiser.linear.basis[:n]
+        return self.denoiser.linear.basis[:n]
 
     def posterior_mean(self, noisy: Tensor, s: float) -> Tensor:
         """Tweedie's step, D(v, s): the mean of the clean pictures given noisy ones.
@@ -162,7 +160,7 @@ class Bridge:
         Returns:
             (n, c, h, w), not clamped. One evaluation.
         """
-        mean = self._denoiser.mean
+        mean = self.denoiser.mean
         return self._denoise(noisy.to(self.device) - mean, s) + mean
 
     # ------------------------------------------------------------------------------------------
@@ -216,7 +214,7 @@ class Bridge:
         if checks.number("s_end", s_end, above=0) >= self.sigma:
             raise ValueError(f"s_end must be in (0, {self.sigma:g}), got {s_end}")
         chosen, steps = _sampler("generate", solver, steps, least=2 if start == "network" else 1)
-        linear, draw = self._denoiser.linear, noise.draw()
+        linear, draw = self.denoiser.linear, noise.draw()
         if start == "network":
             v = linear.sample(draw, S_MAX)
             levels = chosen.levels(
@@ -229,7 +227,7 @@ class Bridge:
 
     def _algorithm1(self, noise: Noise, settings: PaperMode) -> Iterator[Step]:
         """Both stages of Algorithm 1."""
-        if settings.drift == "ratio" and self._log_ratio is None:
+        if settings.drift == "ratio" and self.log_ratio is None:
             raise ValueError(
                 f"{self.name} has no density-ratio network: train one with 'train.py ratio', "
                 "or take PaperMode(drift='exact')"
@@ -298,7 +296,7 @@ class Bridge:
         self, noise: Noise, between: Noise, states: int, evaluations: int, solver: Solver
     ) -> Iterator[Step]:
         """Stage 1 drawn from the bridge, stage 2 by a solver; ``states`` in each."""
-        linear, total = self._denoiser.linear, 2 * states
+        linear, total = self.denoiser.linear, 2 * states
         v = linear.sample(noise.draw(), self.sigma)
         step = None
         for step in stage1_path(v, states, between.draw, linear.at, sigma=self.sigma, tau=self.tau):
@@ -383,7 +381,7 @@ class Bridge:
         Raises:
             ValueError: If an argument is out of range.
         """
-        start = self.perturb(image, variance, seed) - self._denoiser.mean
+        start = self.perturb(image, variance, seed) - self.denoiser.mean
         noise = self._noise(checks.seeds(n, seed))
         noise.draw()  # that of the perturbation
         start = start.expand(len(noise.streams), *self.shape)
@@ -393,7 +391,7 @@ class Bridge:
         """``image + sqrt(variance) n``, (c, h, w), not clamped."""
         noise = self._noise([checks.seed(seed)]).draw()[0]
         centred = self._picture("image", image) + self._deviation(variance) * noise
-        return centred + self._denoiser.mean
+        return centred + self.denoiser.mean
 
     def _edit(
         self,
@@ -465,7 +463,7 @@ class Bridge:
             length = settings.n2
         else:
             chosen, length = _sampler("inpaint", solver, steps)
-            clean = self._denoiser.linear.sample_given(known[0], mask[0], noise.draw())
+            clean = self.denoiser.linear.sample_given(known[0], mask[0], noise.draw())
             v = clean + self.sigma * noise.draw()
 
             def conditional(v: Tensor, s: float) -> Tensor:
@@ -505,7 +503,7 @@ class Bridge:
             noise.draw,
             sigma=self.sigma,
             tau=self.tau,
-            linear=self._denoiser.linear,
+            linear=self.denoiser.linear,
         )
 
     def _noise(self, seeds: list[int], purpose: str = "run") -> Noise:
@@ -513,17 +511,17 @@ class Bridge:
 
     def _denoise(self, v: Tensor, s: float, *conditions: Tensor) -> Tensor:
         parts = zip(*(tensor.split(BATCH) for tensor in (v, *conditions)), strict=True)
-        return torch.cat([self._denoiser(part, s, *rest, bf16=self.bf16) for part, *rest in parts])
+        return torch.cat([self.denoiser(part, s, *rest, bf16=self.bf16) for part, *rest in parts])
 
     def _ratio(self, x: Tensor) -> Tensor:
-        assert self._log_ratio is not None
+        assert self.log_ratio is not None
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
-            logs = [self._log_ratio(part) for part in x.split(BATCH)]
+            logs = [self.log_ratio(part) for part in x.split(BATCH)]
         return torch.cat(logs).float()
 
     def _shown(self, steps: Iterator[Step]) -> Iterator[Step]:
         """Add the mean picture back: X_t / t has mean ``mean`` in stage 1, X_t in stage 2."""
-        mean = self._denoiser.mean
+        mean = self.denoiser.mean
         for step in steps:
             weight = step.t if step.stage == 1 else 1.0
             denoised = (step.denoised + mean).clamp(0, 1)
@@ -536,7 +534,7 @@ class Bridge:
             raise ValueError(f"{name} must have shape {self.shape}, got {tuple(picture.shape)}")
         if not bool(((picture >= 0) & (picture <= 1)).all()):  # also refuses NaN
             raise ValueError(f"{name} must have values in [0, 1]")
-        return picture - self._denoiser.mean
+        return picture - self.denoiser.mean
 
     def _mask(self, known_mask: Tensor) -> Tensor:
         """Check a mask: bool (1, 1, h, w)."""

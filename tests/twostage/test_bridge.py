@@ -127,9 +127,9 @@ def test_large_numbers_of_pictures_go_in_bounded_network_calls(
 def test_closed_form_start_has_the_law_of_q_sigma(bridge: Bridge) -> None:
     """The first denoised picture is D(v, sigma) with v = mean + (Sigma + sigma^2)^(1/2) noise."""
     step = next(bridge.generate(1, seed=4, steps=5, solver="ddim"))
-    linear, mean = bridge._denoiser.linear, bridge._denoiser.mean
+    linear, mean = bridge.denoiser.linear, bridge.denoiser.mean
     v = linear.sample(Noise([4], TINY.shape).draw(), SIGMA)
-    denoised = bridge._denoiser(v, SIGMA) + mean
+    denoised = bridge.denoiser(v, SIGMA) + mean
     torch.testing.assert_close(step.denoised, denoised.clamp(0, 1))
     ratio = step.s / SIGMA
     torch.testing.assert_close(step.x, ratio * (v + mean) + (1 - ratio) * denoised)
@@ -137,8 +137,8 @@ def test_closed_form_start_has_the_law_of_q_sigma(bridge: Bridge) -> None:
 
 def test_noise_start_is_the_control_of_figure_5(bridge: Bridge) -> None:
     step = next(bridge.generate(1, seed=4, steps=5, start="noise"))
-    noise, mean = Noise([4], TINY.shape).draw(), bridge._denoiser.mean
-    denoised = (bridge._denoiser(SIGMA * noise, SIGMA) + mean).clamp(0, 1)
+    noise, mean = Noise([4], TINY.shape).draw(), bridge.denoiser.mean
+    denoised = (bridge.denoiser(SIGMA * noise, SIGMA) + mean).clamp(0, 1)
     torch.testing.assert_close(step.denoised, denoised)
 
 
@@ -222,7 +222,8 @@ def test_paper_mode_takes_steps_for_both_stages(bridge: Bridge) -> None:
 
 
 def test_a_diverged_stage1_is_one_sentence(bridge: Bridge, monkeypatch) -> None:
-    monkeypatch.setattr(bridge, "_ratio", lambda x: torch.full((len(x),), torch.inf))
+    ratio = bridge.log_ratio
+    monkeypatch.setattr(ratio, "forward", lambda x: torch.full((len(x),), torch.inf))
     with pytest.raises(DivergedError, match="diverged"):
         bridge.generate(1, mode="paper", paper=PAPER).result()
 
@@ -253,10 +254,10 @@ def test_interpolate_with_little_noise_returns_the_ends_and_the_mixes(bridge: Br
 
 
 def test_interpolate_starts_from_the_mix_plus_noise_of_the_variance(bridge: Bridge) -> None:
-    a, b, mean = picture(1), picture(2), bridge._denoiser.mean
+    a, b, mean = picture(1), picture(2), bridge.denoiser.mean
     step = next(bridge.interpolate(a, b, 3, 0.4, seed=3, steps=4))
     mixed = torch.stack([a, (a + b) / 2, b]) + math.sqrt(0.4) * Noise([3], TINY.shape).draw()
-    denoised = bridge._denoiser(mixed - mean, math.sqrt(0.4)) + mean
+    denoised = bridge.denoiser(mixed - mean, math.sqrt(0.4)) + mean
     torch.testing.assert_close(step.denoised, denoised.clamp(0, 1), rtol=0, atol=1e-5)
 
 
@@ -277,7 +278,7 @@ def test_restorations_take_noise_of_their_own_not_that_of_the_perturbation(bridg
     noise = Noise([4, 5], TINY.shape)
     noise.draw()
     start, keep = bridge.perturb(image, 0.5, seed=4), (step.s / s) ** 2
-    denoised = bridge._denoiser(start[None] - bridge._denoiser.mean, s) + bridge._denoiser.mean
+    denoised = bridge.denoiser(start[None] - bridge.denoiser.mean, s) + bridge.denoiser.mean
     expected = keep * start + (1 - keep) * denoised
     expected = expected + step.s * math.sqrt(1 - keep) * noise.draw()
     torch.testing.assert_close(step.x, expected, rtol=0, atol=1e-5)
@@ -286,10 +287,10 @@ def test_restorations_take_noise_of_their_own_not_that_of_the_perturbation(bridg
 def test_denoise_starts_from_perturb_and_a_deterministic_solver_gives_one_answer(
     bridge: Bridge,
 ) -> None:
-    image, mean = picture(), bridge._denoiser.mean
+    image, mean = picture(), bridge.denoiser.mean
     start = bridge.perturb(image, 0.5, seed=4)
     step = next(bridge.denoise(image, 0.5, 2, seed=4, solver="dpmpp_2m"))
-    denoised = (bridge._denoiser(start[None] - mean, math.sqrt(0.5)) + mean).clamp(0, 1)
+    denoised = (bridge.denoiser(start[None] - mean, math.sqrt(0.5)) + mean).clamp(0, 1)
     torch.testing.assert_close(step.denoised, denoised.expand(2, -1, -1, -1), rtol=0, atol=1e-5)
     restored = bridge.denoise(image, 0.5, 2, seed=4, solver="dpmpp_2m").result()
     torch.testing.assert_close(restored[0], restored[1])
@@ -391,11 +392,11 @@ def test_conditional_inpaint_starts_from_the_gaussian_conditional_plus_noise(
     bridge: Bridge,
 ) -> None:
     """Hole: Matheron draw + sigma noise; known: clean; the denoiser is told the known pixels."""
-    linear, mean = bridge._denoiser.linear, bridge._denoiser.mean
+    linear, mean = bridge.denoiser.linear, bridge.denoiser.mean
     known, keep, noise = picture() - mean, mask()[None], Noise([6], TINY.shape)
     clean = linear.sample_given(known, keep, noise.draw())
     v = torch.where(keep > 0, known, clean + SIGMA * noise.draw())
-    expected = bridge._denoiser(v, SIGMA, known[None], keep[None]) + mean
+    expected = bridge.denoiser(v, SIGMA, known[None], keep[None]) + mean
     step = next(bridge.inpaint(picture(), mask(), 1, seed=6, steps=4))
     torch.testing.assert_close(step.denoised, expected.clamp(0, 1), rtol=0, atol=1e-5)
 
@@ -411,9 +412,9 @@ def test_known_pixels_are_clean_in_every_preview_of_conditional_inpainting(
 
 
 def test_algorithm2_is_unconditional_and_starts_from_noise(bridge: Bridge) -> None:
-    noise, mean = Noise([6], TINY.shape), bridge._denoiser.mean
+    noise, mean = Noise([6], TINY.shape), bridge.denoiser.mean
     v = torch.where(mask() > 0, picture() - mean, 0.0) + SIGMA * noise.draw()
-    expected = torch.where(mask() > 0, picture(), bridge._denoiser(v, SIGMA) + mean)
+    expected = torch.where(mask() > 0, picture(), bridge.denoiser(v, SIGMA) + mean)
     step = next(bridge.inpaint(picture(), mask(), 1, seed=6, steps=4, method="algorithm2"))
     torch.testing.assert_close(step.denoised, expected.clamp(0, 1), rtol=0, atol=1e-5)
 
@@ -688,8 +689,8 @@ def test_grids_are_those_of_the_literature(bridge: Bridge, grid: str, start: str
 
 
 def test_posterior_mean_is_tweedies_formula(bridge: Bridge) -> None:
-    noisy, mean = torch.rand(2, *TINY.shape), bridge._denoiser.mean
-    expected = bridge._denoiser(noisy - mean, 0.3) + mean
+    noisy, mean = torch.rand(2, *TINY.shape), bridge.denoiser.mean
+    expected = bridge.denoiser(noisy - mean, 0.3) + mean
     torch.testing.assert_close(bridge.posterior_mean(noisy, 0.3), expected)
 
 
