@@ -26,13 +26,18 @@ def device_name(device: torch.device) -> str:
     return device.type.upper()
 
 
+@cache
 def has_fast_bf16(device: torch.device) -> bool:
-    """Whether bf16 is faster than float32: CUDA from Ampere on, CPUs with AMX, others measured."""
+    """Whether bf16 is faster than float32: CUDA from Ampere on, CPUs with AMX.
+
+    AVX512_BF16 doubles the speed of some processors and halves that of others: there a
+    convolution is timed in both types, for some milliseconds, once.
+    """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
     if device.type != "cpu" or not _supports("amx_tile", "avx512_bf16"):
         return False
-    return _supports("amx_tile") or _bf16_wins()
+    return _supports("amx_tile") or _seconds(torch.bfloat16) < 0.8 * _seconds(torch.float32)
 
 
 def _supports(*features: str) -> bool:
@@ -41,19 +46,14 @@ def _supports(*features: str) -> bool:
     return any(check is not None and check() for check in checks)
 
 
-@cache
-def _bf16_wins() -> bool:
-    """Time a convolution in both types, half a second: AVX512_BF16 doubles or halves the speed."""
-
-    def seconds(dtype: torch.dtype) -> float:
-        x = torch.ones(16, 128, 16, 16, dtype=dtype).to(memory_format=torch.channels_last)
-        weight = torch.ones(128, 128, 3, 3, dtype=dtype).to(memory_format=torch.channels_last)
-        times = []
-        for _ in range(12):
-            start = time.perf_counter()
-            F.conv2d(x, weight, padding=1)
-            times.append(time.perf_counter() - start)
-        return min(times)
-
-    with torch.no_grad():
-        return seconds(torch.bfloat16) < 0.8 * seconds(torch.float32)
+@torch.no_grad()
+def _seconds(dtype: torch.dtype) -> float:
+    """Time of a typical convolution, the least of twelve."""
+    x = torch.ones(16, 128, 16, 16, dtype=dtype).to(memory_format=torch.channels_last)
+    weight = torch.ones(128, 128, 3, 3, dtype=dtype).to(memory_format=torch.channels_last)
+    times = []
+    for _ in range(12):
+        start = time.perf_counter()
+        F.conv2d(x, weight, padding=1)
+        times.append(time.perf_counter() - start)
+    return min(times)

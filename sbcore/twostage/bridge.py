@@ -66,7 +66,8 @@ class Bridge:
         facts: The checkpoint's config, for display.
         device: Where to compute; None: CUDA, else MPS, else the CPU.
         bf16: bf16 inside the networks; None: where CUDA has it. On CPUs that are fast at it batches
-            take less time, but a picture then depends, in its last bits, on its batch.
+            take less time, but pictures of the face model move by up to 2/255, and depend, in
+            their last bits, on their batch.
     """
 
     def __init__(
