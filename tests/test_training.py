@@ -31,7 +31,7 @@ from sbcore.twostage.training import (
     score_trainer,
 )
 from tests.conftest import REPOSITORY, SIGMA, TAU, TINY, smooth_pictures, tiny_denoiser
-from tests.test_data import idx, random_array
+from tests.data.test_pictures import idx, random_array
 
 PRESET = Preset("tiny", TINY, SIGMA, TAU)
 PICTURES = smooth_pictures(80)

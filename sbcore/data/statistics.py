@@ -42,7 +42,7 @@ def principal_components(
     if flip:
         mirrored = (pictures.flip(-1) / 255.0 - mean).flatten(1)
         centred = torch.cat([centred, mirrored])
-    total = centred.square().sum().double() / len(centred)
+    total = centred.square().sum().cpu().double() / len(centred)
     dim = centred.shape[1]
     generator = torch.Generator().manual_seed(seed)
     width = min(rank + 64, dim, len(centred))
@@ -52,9 +52,11 @@ def principal_components(
     for _ in range(6):
         q = torch.linalg.qr(centred.T @ (centred @ q)).Q
     projected = centred @ q
-    values, vectors = torch.linalg.eigh(projected.T.double() @ projected.double() / len(centred))
+    # On the CPU: not every accelerator has float64.
+    gram = (projected.T @ projected).cpu().double() / len(centred)
+    values, vectors = torch.linalg.eigh(gram)
     order = values.argsort(descending=True)[:rank]
-    basis = (q.double() @ vectors[:, order]).T
+    basis = (q.cpu().double() @ vectors[:, order]).T
     eigenvalues = values[order]
     rest = (total - eigenvalues.sum()) / max(dim - rank, 1)
     floor = 1e-6  # 8-bit pictures have quantisation noise of this variance: 1 / (12 * 255^2)

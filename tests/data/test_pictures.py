@@ -1,4 +1,4 @@
-"""Loaders on files made here; statistics against dense linear algebra; masks."""
+"""Readers: folders, zips, CelebA, CIFAR-10, IDX files, and every bad source."""
 
 from __future__ import annotations
 
@@ -14,10 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sbcore.data.masks import random_masks
 from sbcore.data.pictures import fit_picture, load_images, split_validation
-from sbcore.data.statistics import mean_and_std, principal_components
-from tests.conftest import smooth_pictures
 
 
 def random_array(*shape: int, seed: int = 0) -> np.ndarray:
@@ -41,10 +38,6 @@ def picture_folder(folder: Path, n: int = 3, size: int = 8) -> np.ndarray:
     for i, array in enumerate(arrays):
         (folder / f"{i}.png").write_bytes(png(array))
     return arrays
-
-
-# ----------------------------------------------------------------------------------------------
-# Folders and zips
 
 
 def test_folder_is_read_in_name_order_with_subfolders_and_other_files_skipped(
@@ -106,10 +99,6 @@ def test_sixteen_bit_pictures_keep_their_shades() -> None:
     assert np.abs(fitted[..., 0] - ramp / 257.0).max() <= 1.5
 
 
-# ----------------------------------------------------------------------------------------------
-# CelebA
-
-
 def test_aligned_celeba_is_cropped_as_in_the_paper(tmp_path: Path) -> None:
     """128x128 at top 57, left 25, found by the official names and shape."""
     arrays = random_array(2, 218, 178, 3)
@@ -140,10 +129,6 @@ def test_a_holiday_picture_of_that_shape_is_cropped_at_the_centre() -> None:
     array = random_array(218, 178, 3)
     cropped = fit_picture(Image.fromarray(array), 178, "beach.jpg")
     assert np.array_equal(cropped, array[20:198])
-
-
-# ----------------------------------------------------------------------------------------------
-# IDX, CIFAR-10, tile sheets
 
 
 def idx(arrays: np.ndarray) -> bytes:
@@ -226,10 +211,6 @@ def test_grey_is_luma(tmp_path: Path) -> None:
     expected = np.stack([np.asarray(Image.fromarray(a).convert("L")) for a in arrays])
     assert loaded.shape == (3, 1, 8, 8)
     assert (loaded[:, 0].int() - torch.from_numpy(expected).int()).abs().max() <= 1
-
-
-# ----------------------------------------------------------------------------------------------
-# Bad sources: one sentence, naming the file
 
 
 def damaged(kind: str, folder: Path) -> Path:
@@ -346,111 +327,6 @@ def test_validation_set_is_found_beside_the_training_set(tmp_path: Path) -> None
     (tmp_path / "val.zip").touch()
     assert split_validation(tmp_path / "train.zip") == tmp_path / "val.zip"
     assert split_validation(tmp_path / "val.zip") is None
-
-
-# ----------------------------------------------------------------------------------------------
-# Statistics
-
-
-@pytest.mark.parametrize("flip", [False, True])
-def test_mean_and_std_equal_the_plain_formulas(flip: bool) -> None:
-    pictures = smooth_pictures(37, size=8)
-    everything = torch.cat([pictures, pictures.flip(-1)]) if flip else pictures
-    everything = everything.double() / 255
-    mean, std = mean_and_std(pictures, flip)
-    torch.testing.assert_close(mean.double(), everything.mean(0), rtol=1e-6, atol=1e-6)
-    expected = (everything - everything.mean(0)).square().mean().sqrt().item()
-    assert std == pytest.approx(expected, rel=1e-5)
-
-
-@pytest.mark.parametrize("flip", [False, True])
-@pytest.mark.parametrize("rank", [1, 10, 48])
-def test_principal_components_equal_eigh(flip: bool, rank: int) -> None:
-    pictures = smooth_pictures(60, size=8, channels=1)
-    mean, _ = mean_and_std(pictures, flip)
-    everything = torch.cat([pictures, pictures.flip(-1)]) if flip else pictures
-    centred = (everything.double() / 255 - mean).flatten(1)
-    covariance = centred.T @ centred / len(centred)
-    values, vectors = torch.linalg.eigh(covariance)
-    values, vectors = values.flip(0), vectors.flip(1)
-
-    basis, eigenvalues, rest = principal_components(pictures, mean, rank, flip)
-    assert basis.shape == (rank, 64) and eigenvalues.shape == (rank,)
-    torch.testing.assert_close(basis @ basis.T, torch.eye(rank), atol=1e-5, rtol=0)
-    floor = torch.tensor(1e-6, dtype=torch.float64)
-    torch.testing.assert_close(
-        eigenvalues.double(), values[:rank].maximum(floor), rtol=1e-4, atol=1e-6
-    )
-    expected_rest = (covariance.trace() - values[:rank].sum()) / (64 - rank)
-    assert rest.item() == pytest.approx(expected_rest.clamp(min=1e-6).item(), rel=1e-3, abs=1e-6)
-    if rank == 10:  # the subspace: each true component lies in it
-        inside = basis.double() @ vectors[:, :rank]
-        torch.testing.assert_close(
-            inside.square().sum(0), torch.ones(rank).double(), rtol=0, atol=1e-3
-        )
-
-
-def test_principal_components_depend_on_the_seed_not_on_the_global_stream() -> None:
-    pictures = smooth_pictures(30, size=8)
-    mean, _ = mean_and_std(pictures, True)
-    torch.manual_seed(1)
-    first = principal_components(pictures, mean, 5, True)
-    torch.manual_seed(2)
-    second = principal_components(pictures, mean, 5, True)
-    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-
-
-def test_constant_pictures_have_the_floor_of_eight_bits_as_variance() -> None:
-    pictures = torch.full((5, 1, 4, 4), 77, dtype=torch.uint8)
-    mean, _ = mean_and_std(pictures, False)
-    _, eigenvalues, rest = principal_components(pictures, mean, 2, False)
-    assert eigenvalues.min() > 0 and rest > 0
-
-
-# ----------------------------------------------------------------------------------------------
-# Masks
-
-
-@pytest.mark.parametrize("size", [28, 32, 64])
-def test_masks_are_boolean_and_each_has_known_pixels_and_a_hole(size: int) -> None:
-    masks = random_masks(500, size, torch.Generator().manual_seed(0))
-    assert masks.shape == (500, 1, size, size) and masks.dtype == torch.bool
-    known = masks.flatten(1).float().mean(1)
-    assert known.min() > 0 and known.max() < 1
-
-
-def test_masks_are_determined_by_the_generator() -> None:
-    first, again, other = (
-        random_masks(20, 16, torch.Generator().manual_seed(seed)) for seed in (3, 3, 4)
-    )
-    assert torch.equal(first, again) and not torch.equal(first, other)
-
-
-def test_masks_are_of_all_the_kinds_that_people_draw() -> None:
-    """Boxes and half pictures are rectangles; pixels scatter; strokes are neither."""
-    masks = random_masks(400, 32, torch.Generator().manual_seed(0))[:, 0]
-
-    def is_rectangle(region: torch.Tensor) -> bool:
-        ys, xs = region.nonzero(as_tuple=True)
-        area = (ys.max() - ys.min() + 1) * (xs.max() - xs.min() + 1)
-        return bool(area == region.sum())
-
-    changes = (masks[:, 1:] != masks[:, :-1]).float().mean((1, 2))
-    scattered = changes > 0.1
-    halves = torch.stack([m.any(0).all() & m.any(1).all() for m in ~masks]) & ~scattered
-    boxes = torch.tensor([is_rectangle(~m) for m in masks])
-    outside = torch.tensor([is_rectangle(m) for m in masks])
-    edges = torch.tensor(
-        [bool(m[0].any() or m[-1].any() or m[:, 0].any() or m[:, -1].any()) for m in masks]
-    )
-    assert (boxes & edges).any()  # box holes and half pictures
-    assert (outside & ~edges).any()  # outpainting around a box
-    assert scattered.any() and halves.any()
-    assert (~boxes & ~outside & ~scattered).any()  # strokes
-
-
-# ----------------------------------------------------------------------------------------------
-# The real data
 
 
 def test_development_data_loads(data: Path) -> None:
