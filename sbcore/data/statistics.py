@@ -51,10 +51,8 @@ def principal_components(
     q = torch.linalg.qr(start).Q
     for _ in range(6):
         q = torch.linalg.qr(centred.T @ (centred @ q)).Q
-    projected = centred @ q
-    # On the CPU: not every accelerator has float64.
-    gram = (projected.T @ projected).cpu().double() / len(centred)
-    values, vectors = torch.linalg.eigh(gram)
+    projected = (centred @ q).cpu().double()  # not every accelerator has float64
+    values, vectors = torch.linalg.eigh(projected.T @ projected / len(centred))
     order = values.argsort(descending=True)[:rank]
     basis = (q.cpu().double() @ vectors[:, order]).T
     eigenvalues = values[order]
