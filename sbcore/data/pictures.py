@@ -25,6 +25,7 @@ ARCHIVE_ERRORS = (
     OSError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error
 )  # fmt: skip
 CELEBA_NAME = re.compile(r"(^|/)\d{6}\.(jpg|png)$")
+CIFAR_BATCH = re.compile(r"data_batch_\d\.bin$")
 
 
 def load_images(
@@ -183,8 +184,9 @@ def _read_cifar_archive(path: Path) -> np.ndarray:
     rows = []
     with tarfile.open(path) as archive:
         for member in sorted(archive.getmembers(), key=lambda m: m.name):
-            if re.search(r"data_batch_\d\.bin$", member.name):
-                rows.append(np.frombuffer(archive.extractfile(member).read(), np.uint8))
+            file = archive.extractfile(member) if CIFAR_BATCH.search(member.name) else None
+            if file is not None:  # None too for a folder of that name
+                rows.append(np.frombuffer(file.read(), np.uint8))
     if not rows:
         raise ValueError(f"{path} is not the binary CIFAR-10 archive (cifar-10-binary.tar.gz)")
     if any(len(row) % 3073 for row in rows):

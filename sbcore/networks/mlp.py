@@ -28,6 +28,8 @@ class PointMLP(nn.Module):
         frequencies: Number of Fourier frequencies, each giving a sine and a cosine.
     """
 
+    waves: Tensor
+
     def __init__(
         self,
         features_in: int,
@@ -50,7 +52,7 @@ class PointMLP(nn.Module):
         phase = x[:, :2] @ self.waves
         first, *inner, last = self.layers
         scales = shifts = (0.0, 0.0, 0.0)
-        if self.modulation is not None:
+        if self.embedding is not None and self.modulation is not None:
             parts = self.modulation(self.embedding(c_noise)).chunk(6, dim=1)
             scales, shifts = parts[:3], parts[3:]
         h = first(torch.cat([x, phase.cos(), phase.sin()], dim=1))

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 class NoiseEmbedding(nn.Module):
     """Fourier features of a noise level, ``c_noise = ln(s) / 4`` (EDM), through a two-layer MLP."""
 
+    frequencies: Tensor
+
     def __init__(self, width: int, frequencies: int = 64) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(0)
@@ -40,13 +42,11 @@ class ResidualBlock(nn.Module):
         self.conv1 = nn.Conv2d(channels_in, channels, 3, padding=1)
         self.modulation = nn.Linear(embedding, 2 * channels)
         self.norm2 = nn.GroupNorm(8, channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = zeroed(nn.Conv2d(channels, channels, 3, padding=1))
         self.dropout = dropout
         self.skip = (
             nn.Conv2d(channels_in, channels, 1) if channels_in != channels else nn.Identity()
         )
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """Map x (b, channels_in, h, w) and embedding (b, width) to (b, channels, h, w)."""
@@ -55,6 +55,16 @@ class ResidualBlock(nn.Module):
         h = F.silu(self.norm2(h) * (1 + scale) + shift)
         h = self.conv2(F.dropout(h, self.dropout, self.training))
         return (self.skip(x) + h) * math.sqrt(0.5)
+
+
+class ResidualBlocks(nn.ModuleList):
+    """Residual blocks in a row, under one noise embedding."""
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """Map x (b, channels_in, h, w) and embedding (b, width) to (b, channels, h, w)."""
+        for block in self:
+            x = block(x, embedding)
+        return x
 
 
 class Attention(nn.Module):
@@ -66,9 +76,7 @@ class Attention(nn.Module):
         self.heads = next(n for n in range(most, 0, -1) if channels % n == 0)
         self.norm = nn.GroupNorm(8, channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
-        self.out = nn.Conv2d(channels, channels, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        self.out = zeroed(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (b, c, h, w) to the same shape."""
@@ -120,13 +128,13 @@ class UNet(nn.Module):
             self.downsample.append(
                 nn.Conv2d(previous, c, 3, stride=2, padding=1) if level else nn.Identity()
             )
-            self.down.append(nn.ModuleList(ResidualBlock(c, c, width, dropout) for _ in range(n)))
+            self.down.append(ResidualBlocks(ResidualBlock(c, c, width, dropout) for _ in range(n)))
             self.down_attention.append(Attention(c) if attention[level] else nn.Identity())
             skips.append(c)
             previous = c
         for level in reversed(range(len(channels))):
             c, n = channels[level], blocks[level]
-            inner = nn.ModuleList(
+            inner = ResidualBlocks(
                 ResidualBlock(2 * c if i == 0 else c, c, width, dropout) for i in range(n)
             )
             self.upsample.append(
@@ -138,9 +146,7 @@ class UNet(nn.Module):
             self.up_attention.append(Attention(c) if attention[level] else nn.Identity())
             previous = c
         self.norm = nn.GroupNorm(8, channels[0])
-        self.head = nn.Conv2d(channels[0], channels_out * patch**2, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        self.head = zeroed(nn.Conv2d(channels[0], channels_out * patch**2, 3, padding=1))
 
     def forward(self, x: Tensor, c_noise: Tensor) -> Tensor:
         """Map ``x`` (b, channels_in, h, w) and ``c_noise`` (b,) to (b, channels_out, h, w)."""
@@ -150,10 +156,7 @@ class UNet(nn.Module):
         for downsample, blocks, attention in zip(
             self.downsample, self.down, self.down_attention, strict=True
         ):
-            x = downsample(x)
-            for block in blocks:
-                x = block(x, embedding)
-            x = attention(x)
+            x = attention(blocks(downsample(x), embedding))
             skips.append(x)
         for level, (upsample, blocks, attention) in enumerate(
             zip(self.upsample, self.up, self.up_attention, strict=True)
@@ -163,10 +166,15 @@ class UNet(nn.Module):
             else:
                 x = upsample(F.interpolate(x, scale_factor=2, mode="nearest"))
             x = torch.cat([x, skips.pop()], dim=1)
-            for block in blocks:
-                x = block(x, embedding)
-            x = attention(x)
+            x = attention(blocks(x, embedding))
         return F.pixel_shuffle(self.head(F.silu(self.norm(x))), self.patch)
+
+
+def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
+    """The layer with all weights 0, so that what it ends starts as nothing."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
 
 
 def _lists(n: int) -> tuple[nn.ModuleList, ...]:

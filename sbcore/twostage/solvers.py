@@ -6,7 +6,7 @@ smoothed density) to s = 0 (the data), so one solver on one grid of noise levels
 Every rule maps (v, s, s_next, history, noise) to the state at ``s_next``:
     v: state at noise level s, any shape.
     history: what the network said so far, newest first; the first is at (v, s).
-    noise: standard normal, shape of v; deterministic rules ignore it.
+    noise: standard normal, shape of v; deterministic rules ignore it and may be given None.
 Write D_i for the denoised pictures (0 the newest), s_i for their levels, rho = s_next / s and
 h = ln(s / s_next). At s_next = 0 every rule returns D_0, but for Euler-Maruyama.
 
@@ -50,9 +50,7 @@ MEMORY = 4  # evaluations that the longest rule looks back on
 # One step at a time
 
 
-def euler_maruyama(
-    v: Tensor, s: float, s_next: float, history: History, noise: Tensor | None
-) -> Tensor:
+def euler_maruyama(v: Tensor, s: float, s_next: float, history: History, noise: Tensor) -> Tensor:
     """Euler-Maruyama with linear variance, the paper's stage 2.
 
     ``v' = v + (s^2 - s'^2) (D - v) / s^2 + sqrt(s^2 - s'^2) noise``. Unlike the other rules it
@@ -62,9 +60,7 @@ def euler_maruyama(
     return v + removed * (history[0].denoised - v) / s**2 + math.sqrt(removed) * noise
 
 
-def exponential_sde(
-    v: Tensor, s: float, s_next: float, history: History, noise: Tensor | None
-) -> Tensor:
+def exponential_sde(v: Tensor, s: float, s_next: float, history: History, noise: Tensor) -> Tensor:
     """Exponential integrator of the SDE, exact while D is constant (ancestral sampling).
 
     ``v' = rho^2 v + (1 - rho^2) D + s' sqrt(1 - rho^2) noise``
@@ -99,9 +95,7 @@ def dpmpp_2m(v: Tensor, s: float, s_next: float, history: History, noise: Tensor
     return _ode_step(v, s, s_next, _midpoint(s, s_next, history))
 
 
-def dpmpp_2m_sde(
-    v: Tensor, s: float, s_next: float, history: History, noise: Tensor | None
-) -> Tensor:
+def dpmpp_2m_sde(v: Tensor, s: float, s_next: float, history: History, noise: Tensor) -> Tensor:
     """DPM-Solver++(2M) of the SDE, midpoint form.
 
     ``v' = rho^2 v + (1 - rho^2) [D_0 + (D_0 - D_1) / 2r] + s' sqrt(1 - rho^2) noise``
@@ -194,7 +188,7 @@ def _unipc_weights(h: float, positions: tuple[float, ...]) -> tuple[float, ...]:
 # ER-SDE
 
 
-def er_sde(v: Tensor, s: float, s_next: float, history: History, noise: Tensor | None) -> Tensor:
+def er_sde(v: Tensor, s: float, s_next: float, history: History, noise: Tensor) -> Tensor:
     """ER-SDE-3: third order in D, with less noise than the reverse SDE (Cui et al. 2023).
 
     ``v' = q v + (1 - q) D + a_1 D' + a_2 D'' + sqrt(s'^2 - q^2 s^2) noise`` with ``q = phi(s') /
@@ -210,10 +204,10 @@ def er_sde(v: Tensor, s: float, s_next: float, history: History, noise: Tensor |
     if len(history) > 1:
         slope = (denoised - history[1].denoised) / (s - history[1].s)
         v = v + first * slope
-    if len(history) > 2:
-        one, two = history[1:3]
-        before = (one.denoised - two.denoised) / (one.s - two.s)
-        v = v + second * 2 * (slope - before) / (s - two.s)
+        if len(history) > 2:
+            one, two = history[1:3]
+            before = (one.denoised - two.denoised) / (one.s - two.s)
+            v = v + second * 2 * (slope - before) / (s - two.s)
     return v
 
 
@@ -251,7 +245,7 @@ def heun(v: Tensor, s: float, s_next: float, history: History, noise: Tensor | N
         return v + (s_next - s) * history[0].slope
     before = history[1]
     v = before.v + (s - before.s) * (history[0].slope + before.slope) / 2
-    return v if s_next == s else v + math.sqrt(s_next**2 - s**2) * noise
+    return v if noise is None else v + math.sqrt(s_next**2 - s**2) * noise
 
 
 CHURN = 10.0  # Karras et al. take 40 with 256 steps

@@ -23,6 +23,10 @@ class WienerFilter(nn.Module):
         rank: R, the number of principal components.
     """
 
+    basis: Tensor
+    eigenvalues: Tensor
+    rest: Tensor
+
     def __init__(self, dim: int, rank: int) -> None:
         super().__init__()
         self.dim, self.rank = dim, rank
