@@ -196,6 +196,15 @@ def test_cifar_python_archive_is_refused_because_it_holds_pickles(tmp_path: Path
         load_images(tmp_path / "cifar-10-python.tar.gz", 32)
 
 
+def test_a_folder_named_as_a_cifar_batch_is_no_batch(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "cifar-10-binary.tar.gz", "w:gz") as archive:
+        folder = tarfile.TarInfo("data_batch_1.bin")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+    with pytest.raises(ValueError, match="binary CIFAR-10 archive"):
+        load_images(tmp_path / "cifar-10-binary.tar.gz", 32)
+
+
 def test_tile_sheets_are_cut_in_row_major_order(tmp_path: Path) -> None:
     sheet = random_array(1600, 1600, 3)
     Image.fromarray(sheet).save(tmp_path / "train-00.webp", lossless=True, method=0, quality=0)

@@ -1,0 +1,142 @@
+"""What is installed, what is pinned, and where CONTRIBUTING says that things are."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import sbcore
+from tests.conftest import REPOSITORY
+from tests.test_architecture import imports
+
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+ENGINE, EXTRAS = PROJECT["dependencies"], PROJECT["optional-dependencies"]
+OURS = {"sbcore", "studies", "demo", "train", "evaluate", "app", "tests"}
+PACKAGE = {"PIL": "pillow", "cv2": "opencv-python-headless", "ot": "pot", "gradio_client": "gradio"}
+
+CONTRIBUTING = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8").splitlines()
+QUESTIONS = [line for line in CONTRIBUTING if line.startswith("| ")][1:]  # without the heading
+ANSWER = re.compile(r"^\| [^|`]+ \| `(?P<path>[^`]+)`(: `(?P<name>\w+)`)? \|$")
+
+
+def parsed(lines: Iterable[str]) -> dict[str, Requirement]:
+    """Requirements by the name of their package."""
+    found = [Requirement(line) for line in lines if line and not line.startswith("-r ")]
+    return {canonicalize_name(requirement.name): requirement for requirement in found}
+
+
+def pinned(*files: str) -> dict[str, Requirement]:
+    return parsed(
+        line for file in files for line in (REPOSITORY / file).read_text("utf-8").splitlines()
+    )
+
+
+def imported(*places: str) -> set[str]:
+    """Packages that the files of some places import, but ours and the standard library."""
+    files = [file for place in places for file in REPOSITORY.glob(place)]
+    modules = {name.split(".")[0] for file in files for name in imports(file)}
+    packages = modules - OURS - sys.stdlib_module_names
+    return {canonicalize_name(PACKAGE.get(module, module)) for module in packages}
+
+
+ENGINE_FILES = ("sbcore/**/*.py",)
+APP_FILES = (*ENGINE_FILES, "demo/**/*.py", "app.py", "train.py")
+STUDY_FILES = (*ENGINE_FILES, "studies/**/*.py", "evaluate.py")
+
+
+@pytest.mark.parametrize(
+    ("asked", "files"),
+    [
+        (ENGINE, ENGINE_FILES),
+        (ENGINE + EXTRAS["app"], APP_FILES),
+        (ENGINE + EXTRAS["studies"] + EXTRAS["fid"] + ["gradio"], STUDY_FILES),
+    ],
+    ids=["engine", "app", "studies"],
+)
+def test_what_is_asked_for_is_what_is_imported(asked: list[str], files: tuple[str, ...]) -> None:
+    assert imported(*files) == set(parsed(asked))
+
+
+@pytest.mark.parametrize(
+    ("files", "asked"),
+    [
+        (["requirements.txt"], ENGINE + EXTRAS["app"]),
+        (
+            ["requirements.txt", "requirements-dev.txt"],
+            ENGINE + EXTRAS["app"] + EXTRAS["studies"] + EXTRAS["dev"],
+        ),
+    ],
+    ids=["app", "dev"],
+)
+def test_pins_are_versions_that_the_project_asks_for(files: list[str], asked: list[str]) -> None:
+    pins, ranges = pinned(*files), parsed(asked)
+    assert set(pins) == set(ranges)
+    for name, pin in pins.items():
+        if name == "torch":  # whichever build is there
+            assert pin.specifier == ranges[name].specifier
+            continue
+        (exact,) = pin.specifier
+        assert exact.operator == "==", f"{name} is not pinned"
+        assert exact.version in ranges[name].specifier, f"{name}: {exact} against {ranges[name]}"
+
+
+def test_the_space_runs_the_gradio_that_is_pinned() -> None:
+    header = (REPOSITORY / "README.md").read_text(encoding="utf-8").split("---")[1]
+    (version,) = re.findall(r"^sdk_version: (.+)$", header, re.MULTILINE)
+    assert str(pinned("requirements.txt")["gradio"].specifier) == f"=={version}"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The wheel of a copy of the tree: building leaves files beside the sources."""
+    tree = tmp_path_factory.mktemp("tree")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, tree)
+    for name in ("sbcore", "studies", "demo", "tests"):
+        shutil.copytree(REPOSITORY / name, tree / name)
+    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*build, "-w", str(tree / "dist"), str(tree)], check=True)
+    (built,) = (tree / "dist").iterdir()
+    return zipfile.ZipFile(built)
+
+
+def test_the_wheel_holds_the_engine_with_its_types_and_nothing_else(
+    wheel: zipfile.ZipFile,
+) -> None:
+    held = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    sources = {str(path.relative_to(REPOSITORY)) for path in REPOSITORY.glob("sbcore/**/*.py")}
+    assert held == sources | {"sbcore/py.typed"}
+
+
+def test_the_wheel_has_the_version_of_the_package(wheel: zipfile.ZipFile) -> None:
+    (metadata,) = (name for name in wheel.namelist() if name.endswith("/METADATA"))
+    assert f"\nVersion: {sbcore.__version__}\n" in wheel.read(metadata).decode()
+
+
+def defined(path: Path) -> set[str]:
+    """Functions, classes and constants of a file."""
+    statements = ast.parse(path.read_text(encoding="utf-8")).body
+    made = (ast.FunctionDef, ast.ClassDef)
+    names = {statement.name for statement in statements if isinstance(statement, made)}
+    assigned = [statement for statement in statements if isinstance(statement, ast.Assign)]
+    return names | {ast.unparse(target) for each in assigned for target in each.targets}
+
+
+@pytest.mark.parametrize("row", QUESTIONS)
+def test_contributing_gives_one_place_that_is_there(row: str) -> None:
+    answer = ANSWER.search(row)
+    assert answer is not None, "no path, or more than one"
+    path, name = REPOSITORY / answer["path"], answer["name"]
+    assert path.exists()
+    assert name is None or name in defined(path)
