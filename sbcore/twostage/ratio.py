@@ -16,6 +16,7 @@ from sbcore.runtime.checkpoints import (
     read_config,
     save_network,
 )
+from sbcore.twostage.process import LogRatioFunction
 
 # The density-ratio network of paper mode
 
@@ -62,7 +63,7 @@ class PointDensityRatio(nn.Module):
         return self.mlp(x)[:, 0]
 
 
-def density_ratio_loss(log_ratio: nn.Module, smoothed: Tensor, reference: Tensor) -> Tensor:
+def density_ratio_loss(log_ratio: LogRatioFunction, smoothed: Tensor, reference: Tensor) -> Tensor:
     """Logistic regression of q_sigma against the Gaussian reference; a scalar.
 
     Equation (7) of Wang et al. 2021; softplus, because log(1 + exp(r)) overflows.
