@@ -1,6 +1,6 @@
 """From particles in the plane to what the 2-D lab shows: film, numbers, loss curve, strip.
 
-The film is one JSON text for `assets/lab.js`: positions as base64 of 16-bit whole numbers times
+The film is one JSON text for `assets/plane.js`: positions as base64 of 16-bit whole numbers times
 ``step``, so that two thousand particles with forty states are one small download.
 
 Clock of a film: 0 to 1 is stage 1 (bridge time t), 1 to 2 is stage 2 (1 - s / sigma).
@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import colorsys
 import html
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,12 +18,14 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from demo import film as films
 from demo import media
 from sbcore import EXTENT, Distribution, PlaneBridge, Step
 
 REACH = 4 * EXTENT  # positions further out are drawn there, beyond the canvas
 STEP = REACH / 32767  # plane units of one whole number
 HUES = 24  # colours of a distribution without modes
+TRACK = (1, ("nothing", "q_sigma", "data"))  # where the second stage begins; texts below
 GRID, FIELD_TIMES = 12, 12  # arrows along a side; times of each stage
 STRIP_FRAMES, TILE = 10, 144  # pixels
 BACKGROUND = (255, 255, 255)
@@ -120,7 +121,7 @@ def film(
     play: bool = True,
     drawing: bool = False,
 ) -> str:
-    """The text that `lab.js` plays.
+    """The text that the player plays.
 
     Args:
         trajectory: States of the run.
@@ -132,7 +133,7 @@ def film(
     """
     distribution, count = bridge.distribution, len(trajectory.states[0])
     truth = _bridges(distribution, count)
-    return json.dumps(
+    return films.particles(
         {
             "extent": EXTENT,
             "step": STEP,
@@ -140,7 +141,6 @@ def film(
             "sigma": bridge.sigma,
             "tau": bridge.tau,
             "title": title,
-            "clock": [round(time, 5) for time in trajectory.clock],
             "particles": _packed(np.stack(trajectory.states)),
             "colours": _text(colours(trajectory.states[-1], distribution)),
             "palette": palette(distribution),
@@ -149,7 +149,9 @@ def film(
             "play": play,
             "drawing": drawing,
             **(fields or {}),
-        }
+        },
+        trajectory.clock,
+        *TRACK,
     )
 
 
@@ -176,19 +178,17 @@ def one_way(
 def film_of_ways(
     ways: dict[str, dict[str, Any]], clock: Sequence[float], count: int, play: bool = True
 ) -> str:
-    """The text that `lab.js` plays for two ways side by side, by panel; their clock ends at 2."""
-    times = [round(time, 5) for time in clock]
-    facts = {"extent": EXTENT, "step": STEP, "count": count, "clock": times, "play": play}
-    return json.dumps(facts | {"ways": ways})
+    """The text that the player plays for two ways side by side, by panel; their clock ends at 2."""
+    facts = {"extent": EXTENT, "step": STEP, "count": count, "play": play, "ways": ways}
+    return films.particles(facts, clock, None, ("start", "", "end"))
 
 
 def empty_film(hint: str) -> str:
     """A film without particles, for a drawing that is yet to be made."""
-    nothing = {"clock": [], "particles": "", "colours": "", "truth": "", "truthColours": ""}
+    nothing = {"particles": "", "colours": "", "truth": "", "truthColours": ""}
     facts = {"extent": EXTENT, "step": STEP, "count": 0, "sigma": 1, "tau": 1, "palette": []}
-    return json.dumps(
-        nothing | facts | {"title": "particles", "hint": hint, "play": False, "drawing": True}
-    )
+    facts |= {"title": "particles", "hint": hint, "play": False, "drawing": True}
+    return films.particles(nothing | facts, [], *TRACK)
 
 
 def _bridges(distribution: Distribution, count: int) -> np.ndarray:

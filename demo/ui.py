@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 from gradio_client.utils import is_file_obj_with_meta
 
-from demo import api, imaging, widgets
+from demo import api, assets, imaging, widgets
 from demo.models import Models
 from demo.tabs import about, denoise, evolution, generate, inpaint, interpolate, lab, translate
 from sbcore import CheckpointError
@@ -71,7 +71,7 @@ THEME = gr.themes.Soft(
 )
 LAUNCH = {
     "theme": THEME,
-    "css_paths": [widgets.ASSETS / "style.css"],
+    "css_paths": [assets.STYLE],
     "max_file_size": "8mb",
     "show_error": False,
     "ssr_mode": False,

@@ -18,19 +18,11 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from demo import imaging, media, runs
+from demo import assets, imaging, media, runs
+from demo import film as films
 from sbcore import DEFAULTS, SOLVERS
 
 log = logging.getLogger(__name__)
-ASSETS = Path(__file__).parent / "assets"
-
-
-def asset(*names: str) -> str:
-    """Text of files in ``assets``, one after the other."""
-    return "".join((ASSETS / name).read_text(encoding="utf-8") for name in names)
-
-
-PLAYER_JS = asset("player.js")
 # Every handler that computes shares this: one run at a time on a small machine.
 QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}
 # And every handler that only rearranges the page, this.
@@ -159,13 +151,7 @@ def face_grid(
 
 def face_grid_component(value: str = "", **options: Any) -> gr.HTML:
     """The component that shows a `face_grid`; its ``click`` event carries action and index."""
-    js = """
-    element.addEventListener('click', (event) => {
-      const button = event.target.closest('button[data-action]');
-      if (button) trigger('click', {action: button.dataset.action,
-                                    index: Number(button.dataset.index)});
-    });"""
-    return gr.HTML(value, js_on_load=js, **options)
+    return gr.HTML(value, js_on_load=assets.script("grid.js"), **options)
 
 
 @dataclass(frozen=True)
@@ -185,53 +171,15 @@ def samples(pictures: list[np.ndarray], actions: Sequence[tuple[str, str]]) -> t
     return face_grid(pictures, labels, actions, small=True), Drawn(pictures)
 
 
-def film(
-    layers: dict[str, Sequence[np.ndarray]],
-    captions: Sequence[str],
-    split: int | None = None,
-    ends: tuple[str, str, str] = ("", "", ""),
-    length: int | None = None,
-    start: int | None = None,
-) -> str:
-    """A film for `film_component`: frames, captions and a scrubber track.
-
-    Args:
-        layers: Name of each layer and its frames, each (h, w, c) in [0, 1]; equally many.
-        captions: One a frame.
-        split: Frame at which stage 2 begins; the track is coloured in two parts.
-        ends: Texts under the left end, the split and the right end of the track.
-        length: Frames of the whole film, where more are to come.
-        start: Frame to show first; the last by default.
-    """
-    frames = {name: [data_uri(f) for f in layer] for name, layer in layers.items()}
-    facts = {"layers": frames, "captions": list(captions)}
-    last = max((length or len(captions)) - 1, 1)
-    share = 100 if split is None else 100 * split / last
-    names = "".join(
-        f'<button type="button" data-layer="{name}" aria-pressed="false">{name}</button>'
-        for name in map(html.escape, layers)
-    )
-    left, middle, right = (html.escape(text) for text in ends)
-    data = html.escape(json.dumps(facts), quote=True)
-    start = len(captions) - 1 if start is None else start
-    return f"""<div class="player" data-film="{data}" data-start="{start}">
-<img class="screen" alt="frame of the film">
-<div class="track" style="--split:{share:.1f}%">
-<input type="range" min="0" max="{last}" value="0" aria-label="time">
-<div class="ends"><span>{left}</span><span class="middle">{middle}</span><span>{right}</span></div>
-</div>
-<div class="buttons"><button type="button" data-do="back" aria-label="one frame back">◂</button>
-<button type="button" data-do="play" aria-label="play or pause">▶ play</button>
-<button type="button" data-do="forward" aria-label="one frame on">▸</button>
-<label>speed <select aria-label="speed"><option value="0.5">½×</option>
-<option value="1" selected>1×</option><option value="2">2×</option></select></label>
-<span class="layers">{names if len(layers) > 1 else ""}</span></div>
-<p class="caption" aria-live="polite"></p></div>"""
+def film(layers: dict[str, Sequence[np.ndarray]], captions: Sequence[str], **options: Any) -> str:
+    """A film for `film_component` of frames (h, w, c) in [0, 1]; options as `films.pictures`."""
+    addresses = {name: [data_uri(frame) for frame in layer] for name, layer in layers.items()}
+    return films.pictures(addresses, captions, **options)
 
 
 def film_component(value: str = "", **options: Any) -> gr.HTML:
-    """The component that plays a `film`."""
-    return gr.HTML(value, js_on_load=PLAYER_JS, **options)
+    """The component that plays a film; its ``input`` event carries what is drawn on it."""
+    return gr.HTML(value, html_template="", js_on_load=assets.script("player.js"), **options)
 
 
 # ----------------------------------------------------------------------------------------------
@@ -276,14 +224,7 @@ def note_html(text: str) -> str:
 
 def status_component(value: str = "") -> gr.HTML:
     """The status line under a stage."""
-    js = """
-    element.addEventListener('click', (event) => {
-      const button = event.target.closest('button.recipe');
-      if (!button) return;
-      navigator.clipboard?.writeText(button.dataset.recipe);
-      button.classList.add('copied');
-      setTimeout(() => button.classList.remove('copied'), 1200);
-    });"""
+    js = assets.script("status.js")
     return gr.HTML(value, js_on_load=js, min_height=36, elem_classes="status-line")
 
 

@@ -1,106 +1,114 @@
 // The square of the Translate tab: takes a drawing, or shows an example or an upload.
-// `element` is the component's root; `watch` fires when Python sends other examples.
 // Points are in the unit square, y downwards.
+import { makeButton } from "./dom.js";
+import { KEYS, makePen, trace } from "./pen.js";
+
 const PAUSE = 700; // milliseconds after the pen is lifted: a sign may have several strokes
 const SHORT = 250; // after an example is chosen
-const find = (selector) => element.querySelector(selector);
-const canvas = find('canvas');
-const state = {pad: null, picture: null, timer: null};
+const MARKUP = `<div class="pad">
+<div class="paper"><canvas tabindex="0" role="img"></canvas><p class="hint"></p></div>
+<div class="examples" role="group" aria-label="examples to start from"></div></div>`;
 const clamp = (value) => Math.max(0, Math.min(1, value));
 
-function place(event) {
-  const box = canvas.getBoundingClientRect();
-  const x = (event.clientX - box.left) / box.width, y = (event.clientY - box.top) / box.height;
-  return [x, y].map((value) => Number(clamp(value).toFixed(4)));
+export function mount(element, { props, trigger, watch }) {
+  element.innerHTML = MARKUP;
+  const [canvas, hint, examples] = ["canvas", ".hint", ".examples"].map((selector) =>
+    element.querySelector(selector),
+  );
+  canvas.ariaLabel = `square to draw on: ${KEYS}`;
+  const state = { pad: null, picture: null, timer: null };
+
+  function place(event) {
+    const box = canvas.getBoundingClientRect();
+    const across = (event.clientX - box.left) / box.width;
+    const down = (event.clientY - box.top) / box.height;
+    return [across, down].map((value) => Number(clamp(value).toFixed(4)));
+  }
+
+  function draw() {
+    const side = Math.round(canvas.clientWidth * (window.devicePixelRatio || 1));
+    if (!side || !state.pad) return;
+    if (pen.stroke) drop();
+    const context = blank(canvas, side);
+    if (state.picture) context.drawImage(state.picture, 0, 0, side, side);
+    context.setTransform(side, 0, 0, side, 0, 0);
+    ink(context, [...pen.strokes, pen.stroke], state.pad.pen);
+    if (pen.tip) {
+      context.fillStyle = "#d96120";
+      context.beginPath();
+      context.arc(...pen.tip, 0.02, 0, 7);
+      context.fill();
+    }
+    hint.hidden = Boolean(pen.strokes.length || pen.stroke || state.picture);
+  }
+
+  // What was there gives way to the drawing.
+  function drop() {
+    state.picture = null;
+    clearTimeout(state.timer);
+  }
+
+  // Not before the hand rests. What runs for the old drawing ends at once, so that its end cannot
+  // overtake the start of the new run.
+  function send(wait = PAUSE) {
+    drop();
+    trigger("edit");
+    state.timer = setTimeout(() => trigger("input", { strokes: pen.strokes }), wait);
+  }
+
+  function choose(strokes) {
+    drop();
+    Object.assign(pen, { strokes: structuredClone(strokes), stroke: null });
+    draw();
+  }
+
+  function example([sign, strokes]) {
+    const button = makeButton("", () => {
+      choose(strokes);
+      send(SHORT);
+    });
+    button.setAttribute("aria-label", `${state.pad.one} ${sign}`);
+    const context = blank(button.appendChild(document.createElement("canvas")), 64);
+    context.setTransform(52, 0, 0, 52, 6, 6);
+    ink(context, strokes, state.pad.pen);
+    return button;
+  }
+
+  function load() {
+    if (!props.value) return;
+    state.pad = JSON.parse(props.value);
+    const { one, glyphs, strokes, picture } = state.pad;
+    hint.textContent = `draw a ${one} here`;
+    examples.replaceChildren(...Object.entries(glyphs).map(example));
+    choose(strokes);
+    if (!picture) return;
+    const image = Object.assign(new Image(), { src: picture });
+    image.onload = () => {
+      state.picture = image;
+      draw();
+    };
+  }
+
+  const pen = makePen(canvas, {
+    ...{ place, clamp, draw, send, least: 0.008, middle: [0.5, 0.5] },
+    step: () => [0.025, 0.025],
+    ready: () => Boolean(state.pad),
+  });
+  new ResizeObserver(draw).observe(canvas);
+  watch("value", load);
+  load();
 }
 
-function sheet(target, side) {
-  if (target.width !== side) target.width = target.height = side;
-  const context = target.getContext('2d');
+function blank(canvas, side) {
+  if (canvas.width !== side) canvas.width = canvas.height = side;
+  const context = canvas.getContext("2d");
   context.setTransform(1, 0, 0, 1, 0, 0);
-  context.fillStyle = '#000';
+  context.fillStyle = "#000";
   context.fillRect(0, 0, side, side);
   return context;
 }
 
 function ink(context, strokes, width) {
-  context.strokeStyle = context.fillStyle = '#fff';
-  context.lineWidth = width;
-  context.lineCap = context.lineJoin = 'round';
-  for (const stroke of strokes) {
-    if (!stroke.length) continue;
-    context.beginPath();
-    context.moveTo(...stroke[0]);
-    for (const point of stroke) context.lineTo(...point);
-    context.stroke();
-  }
+  Object.assign(context, { strokeStyle: "#fff", lineWidth: width });
+  trace(context, strokes);
 }
-
-function draw() {
-  const side = Math.round(canvas.clientWidth * (window.devicePixelRatio || 1));
-  if (!side || !state.pad) return;
-  const context = sheet(canvas, side);
-  if (state.picture) context.drawImage(state.picture, 0, 0, side, side);
-  context.setTransform(side, 0, 0, side, 0, 0);
-  ink(context, [...pen.strokes, pen.stroke ?? []], state.pad.pen);
-  if (pen.tip) {
-    context.fillStyle = '#d96120';
-    context.beginPath();
-    context.arc(...pen.tip, 0.02, 0, 7);
-    context.fill();
-  }
-  find('.hint').hidden = Boolean(pen.strokes.length || pen.stroke || state.picture);
-}
-
-// Not before the hand rests. What runs for the old drawing ends at once, so that its end cannot
-// overtake the start of the new run.
-function send(wait = PAUSE) {
-  trigger('edit');
-  clearTimeout(state.timer);
-  state.timer = setTimeout(() => trigger('input', {strokes: pen.strokes}), wait);
-}
-
-const pen = makePen(canvas, {
-  place, clamp, draw, send, least: 0.008, middle: [0.5, 0.5], step: () => [0.025, 0.025],
-  begin: () => { state.picture = null; clearTimeout(state.timer); return Boolean(state.pad); },
-});
-canvas.addEventListener('keydown', (event) => { if (state.pad) pen.key(event); });
-
-function choose(strokes) {
-  state.picture = null;
-  pen.strokes = structuredClone(strokes);
-  pen.stroke = null;
-  draw();
-}
-
-function load() {
-  if (!props.value) return;
-  clearTimeout(state.timer);
-  const pad = state.pad = JSON.parse(props.value);
-  find('.hint').textContent = `draw a ${pad.one} here`;
-  find('.examples').replaceChildren(...Object.entries(pad.glyphs).map(([sign, strokes]) => {
-    const button = Object.assign(document.createElement('button'), {type: 'button'});
-    const picture = button.appendChild(document.createElement('canvas'));
-    button.setAttribute('aria-label', `${pad.one} ${sign}`);
-    const context = sheet(picture, 64);
-    context.setTransform(52, 0, 0, 52, 6, 6);
-    ink(context, strokes, pad.pen);
-    button.addEventListener('click', () => { choose(strokes); send(SHORT); });
-    return button;
-  }));
-  choose(pad.strokes);
-  if (pad.picture) {
-    const picture = Object.assign(new Image(), {src: pad.picture});
-    picture.onload = () => { state.picture = picture; draw(); };
-  }
-}
-
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('button[data-do]');
-  if (!button || !state.pad) return;
-  state.picture = null;
-  pen[button.dataset.do]();
-});
-new ResizeObserver(draw).observe(canvas);
-watch('value', load);
-load();

@@ -1,9 +1,15 @@
 // A pen on a canvas, by mouse, finger or keys, in the caller's coordinates: `place(event)` maps a
 // pointer to a point, `clamp` keeps a coordinate on the canvas, `step()` is a move by arrow key to
-// the right and down, `least` the shortest line. `begin()` says whether a stroke may begin,
+// the right and down, `least` the shortest line. `ready()` says whether the canvas takes a drawing,
 // `draw()` shows `strokes`, `stroke` (under way) and `tip` (of the keyboard), `send()` hands them on.
-function makePen(canvas, {place, clamp, step, least, middle, begin, draw, send}) {
-  const pen = {strokes: [], stroke: null, tip: null};
+import { makeButton } from "./dom.js";
+
+const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+export const KEYS = "arrow keys move the pen, space puts it down and lifts it, backspace undoes";
+
+export function makePen(canvas, { place, clamp, step, least, middle, ready, draw, send }) {
+  const pen = { strokes: [], stroke: null, tip: null };
 
   function extend(to) {
     const from = pen.stroke.at(-1);
@@ -11,46 +17,71 @@ function makePen(canvas, {place, clamp, step, least, middle, begin, draw, send})
     draw();
   }
 
-  pen.lift = () => {
-    if (!pen.stroke) return;
-    pen.strokes.push(pen.stroke);
-    pen.stroke = null;
+  function begin(point) {
+    pen.stroke = [point];
     draw();
-    send();
-  };
-  pen.undo = () => { pen.stroke = null; pen.strokes.pop(); draw(); send(); };
-  pen.clear = () => { pen.strokes = []; pen.stroke = null; draw(); send(); };
+  }
 
-  canvas.addEventListener('pointerdown', (event) => {
-    if (event.button !== 0 || !begin()) return;
+  function replace(strokes) {
+    Object.assign(pen, { strokes, stroke: null });
+    send();
+    draw();
+  }
+
+  function lift() {
+    if (pen.stroke) replace([...pen.strokes, pen.stroke]);
+  }
+
+  const undo = () => replace(pen.strokes.slice(0, -1));
+  const clear = () => replace([]);
+
+  canvas.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0 || !ready()) return;
     canvas.setPointerCapture(event.pointerId);
     pen.tip = null;
-    pen.stroke = [place(event)];
-    draw();
+    begin(place(event));
   });
-  canvas.addEventListener('pointermove', (event) => {
+  canvas.addEventListener("pointermove", (event) => {
     if (!pen.stroke || !event.buttons) return;
     for (const each of event.getCoalescedEvents?.() ?? [event]) extend(place(each));
     extend(place(event));
   });
-  for (const ending of ['pointerup', 'pointercancel']) canvas.addEventListener(ending, pen.lift);
-
-  const MOVES = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
-  pen.key = (event) => {
+  canvas.addEventListener("pointerup", lift);
+  canvas.addEventListener("pointercancel", lift);
+  canvas.addEventListener("blur", () => {
+    pen.tip = null;
+    lift();
+    draw();
+  });
+  canvas.addEventListener("keydown", (event) => {
+    if (!ready()) return;
     const move = MOVES[event.key];
     pen.tip ??= middle;
     if (move) {
       const by = step();
       pen.tip = pen.tip.map((value, axis) => clamp(value + move[axis] * by[axis]));
-      if (pen.stroke) pen.stroke.push(pen.tip);
+      pen.stroke?.push(pen.tip);
       draw();
-    } else if (event.key === ' ' && !event.repeat) {
-      if (pen.stroke) pen.lift();
-      else if (begin()) { pen.stroke = [pen.tip]; draw(); }
-    } else if (event.key === 'Backspace') pen.undo();
+    } else if (event.key === " " && !event.repeat) pen.stroke ? lift() : begin(pen.tip);
+    else if (event.key === "Backspace") undo();
     else return;
     event.preventDefault();
-  };
-  canvas.addEventListener('blur', () => { pen.tip = null; pen.lift(); draw(); });
+  });
+
+  const buttons = Object.assign(document.createElement("div"), { className: "pen" });
+  buttons.append(makeButton("undo", undo), makeButton("clear", clear));
+  canvas.after(buttons);
   return pen;
+}
+
+// Strokes as lines of the context's width and colour.
+export function trace(context, strokes) {
+  context.lineCap = context.lineJoin = "round";
+  for (const stroke of strokes) {
+    if (!stroke?.length) continue;
+    context.beginPath();
+    context.moveTo(...stroke[0]);
+    for (const point of stroke) context.lineTo(...point);
+    context.stroke();
+  }
 }

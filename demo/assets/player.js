@@ -1,72 +1,146 @@
-// Plays a film: frames as pictures, one or more layers, a scrubber, play and pause.
-// `element` is the component's root; `watch` fires when Python sends another film.
-const state = {film: null, layer: null, frame: 0, timer: null};
-const find = (selector) => element.querySelector(selector);
+// Plays a film: pictures, or particles in the plane. The transport is here: play, step, speed, a
+// track in two colours, keys, captions. What is shown is a screen's: see pictures.js, plane.js.
+//
+// A film has `track` ({length, split, ends}: where its clock ends, where its second colour begins,
+// texts below) and `times`, the moments of its states. A screen makes its elements in `stage` and
+// has `load(film)`, which says where to begin and whether to play; `show(clock)`; `caption(clock)`;
+// `whole`, whether there is nothing between two states; and `rate`, clock units a second.
+import { pictures } from "./pictures.js";
+import { plane } from "./plane.js";
 
-function show(frame) {
-  const film = state.film;
-  if (!film) return;
-  state.frame = Math.max(0, Math.min(film.captions.length - 1, frame));
-  const screen = find('.screen');
-  screen.src = film.layers[state.layer][state.frame];
-  screen.alt = film.captions[state.frame];
-  find('input[type=range]').value = state.frame;
-  find('.caption').textContent = film.captions[state.frame];
-}
+const MARKUP = `<div class="player">
+<div class="stage"></div>
+<div class="track"><input type="range" min="0" aria-label="time">
+<div class="ends"><span></span><span class="middle"></span><span></span></div></div>
+<div class="buttons"><button type="button" data-do="back" aria-label="one step back">◂</button>
+<button type="button" data-do="play"></button>
+<button type="button" data-do="forward" aria-label="one step on">▸</button>
+<label>speed <select><option value="0.25">¼×</option><option value="0.5">½×</option>
+<option value="1" selected>1×</option><option value="2">2×</option></select></label>
+<span class="extras"></span></div>
+<p class="caption" aria-live="polite"></p></div>`;
+const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
 
-function pause() {
-  clearInterval(state.timer);
-  state.timer = null;
-  const button = find('[data-do=play]');
-  if (button) button.textContent = '▶ play';
-}
+export function mount(element, api) {
+  let player = null;
 
-function play() {
-  const last = state.film.captions.length - 1;
-  if (state.frame >= last) show(0);
-  find('[data-do=play]').textContent = '❚❚ pause';
-  const speed = Number(find('select').value);
-  clearInterval(state.timer);
-  state.timer = setInterval(() => {
-    if (!find('.player')) return pause();
-    show(state.frame + 1);
-    if (state.frame >= last) pause();
-  }, 110 / speed);
-}
-
-function choose(layer) {
-  state.layer = layer;
-  for (const button of element.querySelectorAll('[data-layer]')) {
-    button.setAttribute('aria-pressed', String(button.dataset.layer === layer));
+  function load() {
+    player?.pause();
+    if (!api.props.value) {
+      element.replaceChildren();
+      player = null;
+      return;
+    }
+    const film = JSON.parse(api.props.value);
+    player ??= makePlayer(element, film.layers ? pictures : plane, api);
+    player.load(film);
   }
+
+  api.watch("value", load);
+  load();
 }
 
-// A film of the same length (a morph getting sharper) stays at the frame that is shown.
-function load() {
+function makePlayer(element, makeScreen, api) {
+  element.innerHTML = MARKUP;
+  const root = element.firstElementChild;
+  const find = (selector) => root.querySelector(selector);
+  const [stage, track, range, caption] = [".stage", ".track", "input", ".caption"].map(find);
+  const screen = makeScreen(stage, find(".extras"), api, () => seek(state.clock));
+  const state = { film: null, clock: 0, playing: false, last: 0, waiting: false };
+  const shown = () => (screen.whole ? Math.floor(state.clock) : state.clock);
+  const end = () => state.film.times.at(-1) ?? state.film.track.length; // a run may break off
+
+  function load(film) {
+    state.film = film;
+    const { length, split, ends } = film.track;
+    Object.assign(range, { max: length, step: screen.whole ? 1 : length / 1000 });
+    track.style.setProperty("--split", `${(100 * (split ?? length)) / length}%`);
+    ends.forEach((text, index) => {
+      find(".ends").children[index].textContent = text;
+    });
+    const { clock, play } = screen.load(film);
+    state.waiting = play && !calm.matches;
+    seek(state.waiting ? 0 : clock);
+    start();
+  }
+
+  // Plays once the stage can be seen: a hidden tab would spend the film unseen.
+  function start() {
+    if (!state.waiting || !stage.clientWidth) return;
+    state.waiting = false;
+    play();
+  }
+
+  function seek(clock) {
+    state.clock = Math.max(0, Math.min(end(), clock));
+    screen.show(shown());
+    range.value = shown();
+    caption.textContent = screen.caption(shown());
+    range.setAttribute("aria-valuetext", caption.textContent);
+  }
+
+  function pause() {
+    state.playing = false;
+    find("[data-do=play]").textContent = "▶ play";
+    caption.setAttribute("aria-live", "polite");
+  }
+
+  function play() {
+    if (!state.film.times.length) return;
+    if (shown() >= end()) seek(0);
+    Object.assign(state, { playing: true, last: performance.now() });
+    find("[data-do=play]").textContent = "❚❚ pause";
+    caption.setAttribute("aria-live", "off"); // not sixty times a second
+    requestAnimationFrame(tick);
+  }
+
+  function tick(now) {
+    if (!state.playing || !root.isConnected) return;
+    // A tab in the background gets no frames: no leap when it returns.
+    const seconds = Math.min(Math.max(now - state.last, 0), 250) / 1000;
+    const { split } = state.film.track;
+    const later = state.clock + seconds * screen.rate * Number(find("select").value);
+    state.last = now;
+    seek(state.clock < split && later > split ? split : later); // the border is seen
+    if (state.clock >= end()) pause();
+    else requestAnimationFrame(tick);
+  }
+
+  // To the next state of the engine, not one in between.
+  function step(direction) {
+    pause();
+    const { times } = state.film;
+    const slack = 1e-6;
+    const next =
+      direction > 0
+        ? times.find((time) => time > shown() + slack)
+        : times.findLast((time) => time < shown() - slack);
+    if (next !== undefined) seek(next);
+  }
+
+  const toggle = () => (state.playing ? pause() : play());
+  const back = () => step(-1);
+  const forward = () => step(1);
+  const ACTIONS = { play: toggle, back, forward };
+  const KEYS = { " ": toggle, ArrowLeft: back, ArrowRight: forward };
+
+  root.addEventListener("click", (event) => {
+    ACTIONS[event.target.closest("[data-do]")?.dataset.do]?.();
+  });
+  root.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented || !event.target.matches("canvas, img, input")) return;
+    if (!(event.key in KEYS)) return;
+    KEYS[event.key]();
+    event.preventDefault();
+  });
+  range.addEventListener("input", () => {
+    pause();
+    seek(Number(range.value));
+  });
+  new ResizeObserver(() => {
+    screen.show(shown());
+    start();
+  }).observe(stage);
   pause();
-  const root = find('.player');
-  if (!root) return;
-  const length = state.film?.captions.length;
-  state.film = JSON.parse(root.dataset.film);
-  const layers = Object.keys(state.film.layers);
-  choose(layers.includes(state.layer) ? state.layer : layers[0]);
-  const same = state.film.captions.length === length;
-  show(same ? state.frame : Number(root.dataset.start));
+  return { load, pause };
 }
-
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('button');
-  if (!button || !state.film) return;
-  if (button.dataset.layer) { choose(button.dataset.layer); show(state.frame); }
-  if (button.dataset.do === 'play') state.timer ? pause() : play();
-  if (button.dataset.do === 'back') { pause(); show(state.frame - 1); }
-  if (button.dataset.do === 'forward') { pause(); show(state.frame + 1); }
-});
-element.addEventListener('input', (event) => {
-  if (event.target.type === 'range') { pause(); show(Number(event.target.value)); }
-});
-element.addEventListener('change', (event) => {
-  if (event.target.tagName === 'SELECT' && state.timer) play();
-});
-watch('value', load);
-load();

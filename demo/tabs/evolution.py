@@ -44,7 +44,7 @@ class Evolution:
         """The film for the player."""
         layers = dict(zip(LAYERS, (self.particles, self.beliefs), strict=True))
         captions = [caption(step) for step in self.steps]
-        return widgets.film(layers, captions, self.split, ENDS, self.frames)
+        return widgets.film(layers, captions, split=self.split, ends=ENDS, length=self.frames)
 
     def strip(self) -> Image.Image:
         """The labelled film strip of the particle."""

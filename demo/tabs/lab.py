@@ -23,8 +23,6 @@ from sbcore import (
     drawn_distribution,
 )
 
-LAB_JS = widgets.asset("pen.js", "lab.js")
-STAGE_HTML = widgets.asset("lab.html")
 DRAWN = "drawn"
 FRAMES = 41  # states of a film, of a long run
 PARTICLES, MAX_PARTICLES, PREVIEW_PARTICLES = 2000, 5000, 1000
@@ -326,9 +324,7 @@ def build(tab: gr.Tab) -> None:
         with gr.Column(elem_classes="controls", min_width=280):
             controls, buttons, seconds, paper = _controls()
         with gr.Column(elem_classes="stage"):
-            stage = gr.HTML(
-                "", html_template=STAGE_HTML, js_on_load=LAB_JS, elem_id="lab-stage", min_height=480
-            )
+            stage = widgets.film_component(elem_id="lab-stage", min_height=480)
             status = widgets.status_component()
             with gr.Row(elem_classes="lab-below"):
                 table = gr.HTML("", elem_id="lab-numbers", min_height=190)

@@ -13,7 +13,6 @@ import gradio as gr
 import numpy as np
 
 from demo import plane, runs, widgets
-from demo.tabs.lab import LAB_JS
 from sbcore import (
     DIRECTIONS,
     DISTRIBUTIONS,
@@ -25,7 +24,6 @@ from sbcore import (
     plane_end,
 )
 
-STAGE_HTML = widgets.asset("pairs.html")
 PARTICLES = 1500
 METHODS = {
     "DSBM: iterative Markovian fitting": "dsbm",
@@ -205,10 +203,7 @@ def build(tab: gr.Tab) -> None:
                 elem_classes="note",
             )
         with gr.Column(elem_classes="stage"):
-            stage = gr.HTML(
-                "", html_template=STAGE_HTML, js_on_load=LAB_JS, elem_id="pairs-stage",
-                min_height=340,
-            )  # fmt: skip
+            stage = widgets.film_component(elem_id="pairs-stage", min_height=340)
             status = widgets.status_component()
             numbers = gr.HTML("", elem_id="pairs-numbers", min_height=90)
     fitted = gr.State(None, time_to_live=3600)

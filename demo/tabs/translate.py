@@ -12,13 +12,11 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from demo import glyphs, imaging, media, runs, widgets
+from demo import assets, glyphs, imaging, media, runs, widgets
 from demo.models import Models
 from demo.tabs import pairs
 from sbcore import DIRECTIONS, Step, TranslationBridge, follow, frame_indices, opposite
 
-PAD_JS = widgets.asset("pen.js", "pad.js")
-PAD_HTML = widgets.asset("pad.html")
 MAX_COUNT = 6
 FRAMES = 25  # of a film, there and back
 STRIP = 7  # of these, those of one way on the strip
@@ -189,10 +187,9 @@ def film(journey: Journey, direction: str, bridge: TranslationBridge) -> str:
         aim = another if step.stage == 1 else one
         captions.append(f"to a {aim}, t = {step.t:.2f}" if step.t < 1 else f"the {aim}")
     there = sum(step.stage == 1 for step in journey.steps)
-    player = widgets.film(
-        {"path": frames}, captions, split=there, ends=(one, another, f"{one} again")
-    )
-    return f'<div class="abreast" style="--count:{journey.count}">{player}</div>'
+    ends = (one, another, f"{one} again")
+    columns = journey.count
+    return widgets.film({"path": frames}, captions, split=there, ends=ends, columns=columns)
 
 
 def _row(pictures: list[np.ndarray]) -> np.ndarray:
@@ -354,8 +351,8 @@ def _build_pictures(models: Models, tab: gr.Tab) -> None:
             with gr.Row(elem_classes="beside"):
                 drawing = gr.HTML(
                     "",
-                    html_template=PAD_HTML,
-                    js_on_load=PAD_JS,
+                    html_template="",
+                    js_on_load=assets.script("pad.js"),
                     elem_id="translate-pad",
                     min_width=200,
                 )
