@@ -14,7 +14,7 @@ def pictures(
     ends: tuple[str, str, str] = ("", "", ""),
     length: int | None = None,
     start: int | None = None,
-    columns: int = 0,
+    width: int = 384,
 ) -> str:
     """A film of pictures, one frame after the other.
 
@@ -25,7 +25,7 @@ def pictures(
         ends: Texts under the left end, the split and the right end of the track.
         length: Frames of the whole film, where more are to come.
         start: Frame to show first; the last by default.
-        columns: Pictures that stand beside each other in a frame; 0 for a square frame.
+        width: Of a frame on the page, in pixels, where there is room.
     """
     last = len(captions) - 1
     facts = {
@@ -33,7 +33,7 @@ def pictures(
         "captions": list(captions),
         "times": list(range(len(captions))),
         "start": last if start is None else start,
-        "columns": columns,
+        "width": width,
     }
     return json.dumps(facts | _track((length or len(captions)) - 1, split, ends))
 

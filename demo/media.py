@@ -21,7 +21,8 @@ from PIL.PngImagePlugin import PngInfo
 from demo.imaging import enlarge, to_uint8
 
 MARGIN, GAP, BAR = 20, 4, 4  # pixels of a film strip
-PAPER, INK = (250, 250, 248), (98, 98, 104)
+INK = (114, 118, 128)  # read on light and on dark
+PAPER = (*INK, 0)  # none: the page shows through
 GROUP_COLOURS = ((79, 70, 229), (217, 97, 32), (13, 128, 117), (190, 24, 93))
 # Pillow's bundled font is nearly ASCII; all else would be drawn as empty boxes.
 SPELLED = {0x3C3: "sigma", 0x3C4: "tau", 0xB2: "^2", 0x2192: "to"}  # Greek, square, arrow
@@ -143,7 +144,7 @@ def film_strip(
         columns: Frames in a row.
 
     Returns:
-        RGB picture on a light ground.
+        RGBA picture on no ground.
 
     Raises:
         ValueError: If there is no frame, or labels or groups do not fit the frames.
@@ -151,7 +152,7 @@ def film_strip(
     if not 0 < len(frames) == len(labels) >= sum(count for _, count in groups):
         raise ValueError("a film strip needs frames, a label for each, and no larger groups")
     grid = _Grid(tile, min(columns, len(frames)), head=BAR + tile // 4 if groups else 0)
-    strip = Image.new("RGB", grid.canvas(len(frames)), PAPER)
+    strip = Image.new("RGBA", grid.canvas(len(frames)), PAPER)
     _draw_tiles(strip, grid, frames, labels)
     _draw_bars(strip, grid, groups)
     return strip
@@ -197,7 +198,7 @@ def _draw_bars(strip: Image.Image, grid: _Grid, groups: Sequence[tuple[str, int]
             right, bottom = grid.corner(row, last)[0] + grid.tile, top - GAP
             draw.rounded_rectangle((left, bottom - BAR, right - 1, bottom - 1), 2, fill=colour)
             text = _shorten(title, font, right - left)
-            draw.text((left, bottom - BAR - GAP), text, colour, font, anchor="ls")
+            draw.text((left, bottom - BAR - GAP), text, INK, font, anchor="ls")
             start = row * grid.columns + last + 1
 
 

@@ -36,7 +36,7 @@ export function pictures(stage, extras, _api, refresh) {
     if (names.join() !== [...extras.children].map((button) => button.textContent).join())
       offer(names);
     choose(names.includes(layer) ? layer : names[0]);
-    stage.style.setProperty("--columns", film.columns);
+    picture.style.setProperty("--width", `${film.width}px`);
     return { clock: stays ? frame : film.start, play: false };
   }
 

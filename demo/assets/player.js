@@ -9,7 +9,7 @@ import { pictures } from "./pictures.js";
 import { plane } from "./plane.js";
 
 const MARKUP = `<div class="player">
-<div class="stage"></div>
+<div class="screen"></div>
 <div class="track"><input type="range" min="0" aria-label="time">
 <div class="ends"><span></span><span class="middle"></span><span></span></div></div>
 <div class="buttons"><button type="button" data-do="back" aria-label="one step back">◂</button>
@@ -44,7 +44,7 @@ function makePlayer(element, makeScreen, api) {
   element.innerHTML = MARKUP;
   const root = element.firstElementChild;
   const find = (selector) => root.querySelector(selector);
-  const [stage, track, range, caption] = [".stage", ".track", "input", ".caption"].map(find);
+  const [stage, track, range, caption] = [".screen", ".track", "input", ".caption"].map(find);
   const screen = makeScreen(stage, find(".extras"), api, () => seek(state.clock));
   const state = { film: null, clock: 0, playing: false, last: 0, waiting: false };
   const shown = () => (screen.whole ? Math.floor(state.clock) : state.clock);

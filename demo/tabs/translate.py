@@ -188,8 +188,8 @@ def film(journey: Journey, direction: str, bridge: TranslationBridge) -> str:
         captions.append(f"to a {aim}, t = {step.t:.2f}" if step.t < 1 else f"the {aim}")
     there = sum(step.stage == 1 for step in journey.steps)
     ends = (one, another, f"{one} again")
-    columns = journey.count
-    return widgets.film({"path": frames}, captions, split=there, ends=ends, columns=columns)
+    width = journey.count * 180
+    return widgets.film({"path": frames}, captions, split=there, ends=ends, width=width)
 
 
 def _row(pictures: list[np.ndarray]) -> np.ndarray:
@@ -215,7 +215,7 @@ def strip(journey: Journey, direction: str, bridge: TranslationBridge) -> Image.
         )
         for k in range(journey.count)
     ]
-    paper = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)))
+    paper = Image.new("RGBA", (rows[0].width, sum(row.height for row in rows)))
     for k, row in enumerate(rows):
         paper.paste(row, (0, k * row.height))
     return paper
