@@ -1,0 +1,251 @@
+"""The page's scripts and styles: put together as Gradio runs them, and played in a browser."""
+
+import json
+import re
+import shutil
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from demo import assets, film, widgets
+
+MODULES = sorted(path.name for path in assets.ASSETS.glob("*.js"))
+TEXTS = {name: (assets.ASSETS / name).read_text(encoding="utf-8") for name in MODULES}
+MOUNTED = [name for name in MODULES if "export function mount(" in TEXTS[name]]
+NAMES = '"element", "trigger", "props", "server", "upload", "watch"'  # as Gradio calls the text
+HOSTILE = '<script>alert("x")</script>'
+DOT = "data:image/gif;base64,R0lGODlhAQABAAAAACw="
+
+
+def imports(name):
+    """(names, module) of each import."""
+    return [
+        ([one.strip() for one in names.split(",") if one.strip()], f"{module}.js")
+        for names, module in assets.IMPORT.findall(TEXTS[name])
+    ]
+
+
+# ---- Modules
+
+
+def test_every_module_is_mounted_or_imported():
+    imported = {module for name in MODULES for _, module in imports(name)}
+    assert MOUNTED == ["grid.js", "pad.js", "player.js", "status.js"]
+    assert imported | set(MOUNTED) == set(MODULES)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_is_imported_is_exported_and_used(name):
+    for names, module in imports(name):
+        assert set(names) <= set(assets.EXPORT.findall(TEXTS[module]))
+        assert all(len(re.findall(rf"\b{one}\b", TEXTS[name])) > 1 for one in names)
+
+
+@pytest.mark.parametrize("name", MOUNTED)
+def test_a_script_is_one_text_without_imports_and_exports(name):
+    text = assets.script(name)
+    assert not re.search(r"^\s*(import|export)\b", text, re.M)
+    begun = re.findall(r"^const \$(\w+) = \(\(\) => \{$", text, re.M)
+    assert begun[-1] == name.removesuffix(".js") and len(set(begun)) == len(begun)
+    for index, module in enumerate(begun):  # what a module needs stands before it
+        needed = {other.removesuffix(".js") for _, other in imports(f"{module}.js")}
+        assert needed <= set(begun[:index])
+
+
+@pytest.mark.parametrize("line", ["import pen from './pen.js';", "export default 1;"])
+def test_a_form_that_cannot_be_put_together_is_refused(line, tmp_path, monkeypatch):
+    (tmp_path / "odd.js").write_text(f"{line}\n")
+    monkeypatch.setattr(assets, "ASSETS", tmp_path)
+    with pytest.raises(ValueError, match=re.escape(line)):
+        assets.script("odd.js")
+
+
+def test_components_have_the_events_that_the_tabs_listen_to():
+    assert callable(widgets.film_component().input)
+    assert callable(widgets.face_grid_component().click)
+
+
+# ---- Styles
+
+
+def test_every_important_has_its_reason_above():
+    lines = assets.STYLE.read_text(encoding="utf-8").splitlines()
+    for above, line in pairwise(lines):
+        if "!important;" in line:
+            assert re.search(r"biome-ignore lint/complexity/noImportantStyles: \w+", above), line
+
+
+def test_no_selector_has_a_comma_that_gradio_would_split():
+    text = re.sub(r"/\*.*?\*/", "", assets.STYLE.read_text(encoding="utf-8"), flags=re.S)
+    selectors = re.findall(r"^(?! )[^@}\n][^{]*(?=\{)", text, re.M)
+    assert len(selectors) > 50
+    assert not [one for one in selectors if re.search(r"\([^)]*,", one)]
+
+
+# ---- Films
+
+
+def test_a_film_of_pictures_tells_its_track():
+    facts = json.loads(film.pictures({"a": [DOT] * 3}, "xyz", 4, ("l", "m", "r"), length=9))
+    assert facts["track"] == {"length": 8, "split": 4, "ends": ["l", "m", "r"]}
+    assert facts["times"] == [0, 1, 2] and facts["start"] == 2 and facts["captions"] == list("xyz")
+    assert json.loads(film.pictures({"a": [DOT]}, "x"))["track"]["length"] == 1  # no division by 0
+
+
+def test_a_film_of_particles_ends_at_two():
+    facts = json.loads(film.particles({"count": 7}, [0, 1 / 3, 2.0], 1, ("", "", "")))
+    assert facts["times"] == [0, 0.33333, 2] and facts["track"]["length"] == 2
+    assert facts["count"] == 7
+
+
+# ---- In a browser
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    if path is None:
+        pytest.skip("there is no Chromium")
+    with playwright.sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A bare page that mounts scripts as Gradio does; its errors fail the test."""
+    page, errors = browser.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.add_script_tag(
+        content=f"""
+        const props = {{value: ""}}, sent = [];
+        let changed;
+        function mount(text) {{
+          const element = document.body.appendChild(document.createElement("div"));
+          const trigger = (name, data) => sent.push([name, data]);
+          const watch = (name, callback) => {{ changed = callback; }};
+          Function({NAMES}, text)(element, trigger, props, {{}}, null, watch);
+        }}
+        function send(value) {{ props.value = value; changed(); }}"""
+    )
+    yield page
+    page.close()
+    assert not errors
+
+
+def mount(page, name, value=""):
+    page.evaluate("value => { props.value = value; }", value)
+    page.evaluate("text => mount(text)", assets.script(name))
+
+
+def pictures(count=5, **options):
+    frames = {"one": [DOT] * count, "two": [DOT] * count}
+    return film.pictures(frames, [f"frame {k}" for k in range(count)], **options)
+
+
+def particles(**options):
+    nothing = {"particles": "", "colours": "", "truth": "", "truthColours": "", "palette": []}
+    facts = {"extent": 8, "step": 1, "count": 0, "sigma": 1, "tau": 1, "title": "run"}
+    return film.particles(nothing | facts | {"play": False} | options, [], 1, ("", "", ""))
+
+
+@pytest.mark.parametrize("name", MOUNTED)
+def test_scripts_mount_without_a_value(page, name):
+    mount(page, name)
+
+
+def test_the_player_steps_scrubs_and_takes_keys(page):
+    mount(page, "player.js", pictures(start=2, split=2))
+    caption, track = page.locator(".caption"), page.locator("input")
+    assert caption.inner_text() == "frame 2"
+    page.click("[data-do=forward]")
+    assert caption.inner_text() == "frame 3" == track.get_attribute("aria-valuetext")
+    page.locator("img").focus()
+    page.keyboard.press("ArrowLeft")
+    assert caption.inner_text() == "frame 2"
+    track.fill("4")
+    assert caption.inner_text() == "frame 4"
+    page.click("[data-do=forward]")  # no further than the end
+    assert caption.inner_text() == "frame 4"
+    assert page.locator(".track").evaluate("e => e.style.getPropertyValue('--split')") == "50%"
+
+
+def test_the_player_plays_to_the_end_and_pauses(page):
+    mount(page, "player.js", pictures(start=4))
+    page.locator("img").focus()
+    page.keyboard.press(" ")
+    assert page.inner_text("[data-do=play]") == "❚❚ pause"
+    page.wait_for_function("document.querySelector('input').value > 1")
+    page.wait_for_function("document.querySelector('[data-do=play]').textContent == '▶ play'")
+    assert page.inner_text(".caption") == "frame 4"
+
+
+def test_another_layer_and_a_longer_film(page):
+    mount(page, "player.js", pictures(start=1))
+    page.click("text=two")
+    pressed = [b.get_attribute("aria-pressed") for b in page.locator(".extras button").all()]
+    assert pressed == ["false", "true"]
+    page.evaluate("value => send(value)", pictures(start=0))  # of the same length: it stays
+    assert page.inner_text(".caption") == "frame 1"
+    page.evaluate("value => send(value)", pictures(7))
+    assert page.inner_text(".caption") == "frame 6"
+    page.evaluate("send('')")
+    assert page.locator(".player").count() == 0
+
+
+def test_names_and_captions_stay_text(page):
+    layers = {HOSTILE: [DOT], "b": [DOT]}
+    mount(page, "player.js", film.pictures(layers, [HOSTILE], ends=(HOSTILE,) * 3))
+    assert page.inner_text(".caption") == HOSTILE
+    assert page.locator(".player script").count() == 0
+
+
+def test_the_lab_takes_a_drawing_by_keys(page):
+    mount(page, "player.js", particles(drawing=True, hint="draw"))
+    assert page.inner_text(".caption") == "draw"
+    page.locator(".truth canvas").focus()
+    for key in (" ", "ArrowRight", "ArrowUp", " "):
+        page.keyboard.press(key)
+    ((name, data),) = page.evaluate("sent")
+    assert name == "input"
+    assert np.allclose(data["strokes"], [[[0, 0], [0.2, 0], [0.2, 0.2]]])
+    page.click("text=undo")
+    assert page.evaluate("sent")[-1][1] == {"strokes": []}
+
+
+def test_particles_play_once_seen_and_stop_for_reduced_motion(page):
+    mount(page, "player.js", moving())
+    page.wait_for_function("document.querySelector('input').value > 0.1")
+    page.emulate_media(reduced_motion="reduce")
+    page.evaluate("value => send(value)", moving())
+    assert page.inner_text("[data-do=play]") == "▶ play"
+    assert page.inner_text(".caption") == "end of stage 2: the data"
+
+
+def moving():
+    """A film of one particle, which plays."""
+    one = {"particles": "AAAAAAEAAQACAAIA", "colours": "AA==", "palette": ["#f00"], "count": 1}
+    one |= {"truth": "AAAAAAAAAAAAAAAA", "truthColours": "AA==", "play": True}
+    facts = {"extent": 8, "step": 1, "sigma": 1, "tau": 1, "title": "run"}
+    return film.particles(facts | one, [0, 1, 2], 1, ("", "", ""))
+
+
+def test_the_pad_waits_for_the_hand_to_rest(page):
+    glyphs = {"1": [[[0.5, 0.1], [0.5, 0.9]]]}
+    value = {"one": "digit", "pen": 0.1, "glyphs": glyphs, "strokes": []}
+    mount(page, "pad.js", json.dumps(value))
+    page.click("[aria-label='digit 1']")
+    assert page.evaluate("sent.map(one => one[0])") == ["edit"]
+    page.wait_for_function("sent.length == 2")
+    assert page.evaluate("sent[1]") == ["input", {"strokes": glyphs["1"]}]
+
+
+def test_a_face_tells_its_action_and_index(page):
+    mount(page, "grid.js")
+    grid = widgets.face_grid([np.zeros((4, 4, 3), np.float32)] * 2, "ab", [("keep", "keep")])
+    page.evaluate("html => { document.querySelector('div').innerHTML = html; }", grid)
+    page.locator("figure button").nth(1).dispatch_event("click")
+    assert page.evaluate("sent") == [["click", {"action": "keep", "index": 1}]]
