@@ -211,7 +211,7 @@ def test_the_strip_marks_both_stages(run):
     bridge, trajectory, *_ = run
     strip = plane.strip(trajectory, bridge.distribution)
     assert isinstance(strip, Image.Image) and strip.width > plane.STRIP_FRAMES * plane.TILE
-    colours = {colour for _, colour in strip.getcolors(2**20)}
+    colours = {colour for _, colour in strip.convert("RGB").getcolors(2**20)}
     assert {(79, 70, 229), (217, 97, 32)} <= colours  # the bars
 
 

@@ -247,7 +247,7 @@ def test_the_pixel_mix_goes_from_a_to_b():
 
 def test_a_morph_opens_in_its_middle():
     value = interpolate.film([noise(k) for k in range(5)])
-    assert 'data-start="2"' in value
+    assert film_of(value)["start"] == 2
     assert film_of(value)["captions"][2] == "50 % of B"
 
 
