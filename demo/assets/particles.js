@@ -26,15 +26,7 @@ function between(times, clock) {
 
 // ---- Where a particle is: by clock, then by index; one result for all, at sixty frames a second.
 
-export function resting(points, step) {
-  const place = [0, 0];
-  const at = (index) => {
-    for (const axis of [0, 1]) place[axis] = step * points[2 * index + axis];
-    return place;
-  };
-  return () => at;
-}
-
+// States count * 2 numbers each, at their times; points at rest have a single one.
 export function moving(states, times, count, step) {
   const place = [0, 0];
   return (clock) => {
@@ -86,7 +78,7 @@ export function dots(places, groups, palette) {
 export function arrows(field, where, times, step, colour) {
   const count = where.length / 2;
   const at = moving(field, times, count, step);
-  const foot = resting(where, step)();
+  const foot = moving(where, [0], count, step)(0);
   return ({ context, pixel, ink }, clock) => {
     const vector = at(clock);
     context.strokeStyle = ink(colour);

@@ -3,7 +3,7 @@
 // is stage 2 (1 - s / sigma, so that what moves evenly in space moves evenly in time); that of a
 // pair is twice the bridge's time.
 import { makeButton } from "./dom.js";
-import { arrows, decode, dots, exact, group, moving, resting } from "./particles.js";
+import { arrows, decode, dots, exact, group, moving } from "./particles.js";
 import { KEYS, makePen, trace } from "./pen.js";
 
 const SECONDS = 7; // both stages at speed 1
@@ -52,7 +52,7 @@ export function plane(stage, extras, { trigger }, refresh) {
     return Object.fromEntries(
       Object.entries(film.ways).map(([panel, way]) => {
         name(panel, way.title);
-        const ground = resting(decode(way.ground), film.step);
+        const ground = moving(decode(way.ground), [0], film.count, film.step);
         return [panel, [dots(ground, [[0, everyone()]]), run(way)]];
       }),
     );
