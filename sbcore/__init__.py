@@ -3,8 +3,9 @@
 from sbcore.data.masks import preset_holes
 from sbcore.ipf.bridge import TranslationBridge
 from sbcore.ipf.network import NetworkConfig
+from sbcore.ipf.plan import BridgePlan
 from sbcore.ipf.reference import DIRECTIONS, opposite
-from sbcore.ipf.training import Fitter, Fitting
+from sbcore.ipf.training import BridgeTrainer
 from sbcore.load import load
 from sbcore.plane.bridge import SOLVER as PLANE_SOLVER
 from sbcore.plane.bridge import PlaneBridge, PlaneProgress
@@ -25,12 +26,12 @@ __all__ = [
     "PLANE_SOLVER",
     "SOLVERS",
     "Bridge",
+    "BridgePlan",
+    "BridgeTrainer",
     "CheckpointError",
     "Distribution",
     "DivergedError",
     "Evaluations",
-    "Fitter",
-    "Fitting",
     "NetworkConfig",
     "PaperMode",
     "PlaneBridge",

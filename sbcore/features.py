@@ -19,9 +19,10 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from sbcore.data.statistics import checksum
 from sbcore.runtime import checkpoints
-from sbcore.runtime.devices import device_name, has_fast_bf16
-from sbcore.runtime.trainer import Plan, Trainer
+from sbcore.runtime.devices import channels_last, device_name, uses_bf16
+from sbcore.runtime.trainer import NetworkPlan, NetworkTrainer
 
 TEMPERATURE = 0.2
 CROP = 5 / 8  # side of a view, as a part of the picture's
@@ -43,7 +44,8 @@ class FeatureNet(nn.Module):
         self, shape: tuple[int, int, int], channels: tuple[int, ...] = (32, 64, 128)
     ) -> None:
         super().__init__()
-        self.shape = tuple(shape)
+        self.shape, self.channels = tuple(shape), channels
+        self.scale: Tensor
         self.stem = nn.Conv2d(4 * shape[0], channels[0], 3, padding=1)
         self.blocks = nn.ModuleList(_Block(c) for c in channels)
         pairs = pairwise(channels)
@@ -160,14 +162,14 @@ def random_views(pictures: Tensor, generator: torch.Generator) -> Tensor:
 def feature_trainer(
     pictures: Tensor,
     held_out: Tensor,
-    plan: Plan,
+    plan: NetworkPlan,
     folder: Path,
     *,
     precision: str = "auto",
     resume: bool = False,
     cpu: bool = False,
     facts: dict[str, Any] | None = None,
-) -> Trainer:
+) -> NetworkTrainer:
     """Trainer of a feature network; ``features.safetensors`` and ``features.json`` are published.
 
     Args:
@@ -182,10 +184,10 @@ def feature_trainer(
     """
     accelerator = Accelerator(cpu=cpu)
     device = accelerator.device
-    bf16 = precision == "bf16" or (precision == "auto" and has_fast_bf16(device))
+    bf16 = uses_bf16(precision, device)
     torch.manual_seed(plan.seed)
-    network = Contrast(FeatureNet(tuple(pictures.shape[1:])))
-    network = network.to(device, memory_format=torch.channels_last)
+    c, h, w = pictures.shape[1:]
+    network = channels_last(Contrast(FeatureNet((c, h, w))).to(device))
     data = pictures.to(device)
 
     def batch_loss(contrast: nn.Module, batch: Tensor, generator: torch.Generator) -> Tensor:
@@ -194,8 +196,7 @@ def feature_trainer(
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             return contrastive_loss(*contrast(views).float().chunk(2))
 
-    def loss(contrast: nn.Module, seed: int) -> Tensor:
-        generator = torch.Generator(device).manual_seed(seed)
+    def loss(contrast: nn.Module, generator: torch.Generator) -> Tensor:
         index = torch.randperm(len(data), generator=generator, device=device)[: plan.batch_size]
         return batch_loss(contrast, data[index], generator)
 
@@ -211,8 +212,17 @@ def feature_trainer(
         training = run | {"device": device_name(device), "pictures": len(pictures)}
         save_features(folder, frozen, **(facts or {}), training=training)
 
-    folder_of_state = folder / "training-features"
-    return Trainer(network, loss, evaluate, publish, plan, folder_of_state, accelerator, resume)
+    return NetworkTrainer(
+        network,
+        loss,
+        evaluate,
+        publish,
+        plan,
+        folder / "training-features",
+        accelerator,
+        identity={"network": [c, h, w], "data": checksum(pictures)},
+        resume=resume,
+    )
 
 
 # Files
@@ -220,8 +230,7 @@ def feature_trainer(
 
 def save_features(folder: Path, network: FeatureNet, **facts: Any) -> None:
     """Write ``features.safetensors`` (half precision) and ``features.json`` atomically."""
-    channels = [block.norms[0].num_channels for block in network.blocks]
-    built_from = {"shape": list(network.shape), "channels": channels}
+    built_from = {"shape": list(network.shape), "channels": list(network.channels)}
     config = {"kind": "features", "network": built_from, **facts}
     checkpoints.save_network(folder, "features.safetensors", "features", network, config)
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from sbcore.data.statistics import checksum
 from sbcore.runtime import checks
-
-GAUSSIAN = "gaussian"  # name of the set of standard normal noise
 
 
 @dataclass(frozen=True)
@@ -23,6 +22,10 @@ class Ends:
     """Maps (n, generator) to n points (n, ...), float32, on the generator's device."""
     size: int | None = None
     """Number of points that there are; None: every draw is new."""
+    noise: bool = False
+    """Whether it is N(0, I), from which a bridge generates."""
+    checksum: str = ""
+    """Of the pictures that there are; tells one set from another of the same name."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -59,4 +62,14 @@ def end_of_points(name: str, points: Tensor) -> Ends:
 
 def end_of_pictures(name: str, pictures: Tensor) -> Ends:
     """A set of pictures, uint8 (n, c, h, w), as values in [-1, 1]."""
-    return end_of_points(name, pictures.float() / 127.5 - 1)
+    end = end_of_points(name, pictures.float() / 127.5 - 1)
+    return replace(end, checksum=checksum(pictures))
+
+
+def standard_normal(name: str, shape: tuple[int, ...]) -> Ends:
+    """N(0, I): every draw is new."""
+
+    def draw(n: int, generator: torch.Generator) -> Tensor:
+        return torch.randn(n, *shape, generator=generator, device=generator.device)
+
+    return Ends(name, draw, noise=True)

@@ -5,13 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sbcore.ipf.network import EndPoint, _expand
+from sbcore.ipf.network import EndPoint, expand
 from sbcore.ipf.paths import Draw, euler_maruyama, walk
 
 LEAST = 1e-4  # of r in training: below, the end point is the point itself
-
-
-# Losses
 
 
 def matching_targets(
@@ -42,8 +39,11 @@ def matching_targets(
         States X_{k+1} and mean moves, (b, steps, ...) each.
     """
     states, moves, r = [], [], 1.0
-    chain = euler_maruyama if printed or end is None else walk
-    for moment in chain(end, x, parts, sigma, draw):
+    if end is None or printed:
+        path = euler_maruyama(end, x, parts, sigma, draw)
+    else:
+        path = walk(end, x, parts, sigma, draw)
+    for moment in path:
         move = moment.before - moment.x
         if printed and end is not None:
             before = (moment.end - moment.before) / r
@@ -70,7 +70,7 @@ def matching_loss(
         h: Part of the step, (b,).
         sigma: Standard deviation of the reference.
     """
-    predicted = _expand(h / r.sqrt(), x) * end.scale * end.residual(x, r)
+    predicted = expand(h / r.sqrt(), x) * end.scale * end.residual(x, r)
     return ((predicted - move).square().flatten(1).mean(1) / (h * sigma**2)).mean()
 
 
@@ -90,7 +90,7 @@ def bridge_loss(
         noise: Standard normal, shape of start.
         sigma: Standard deviation of the reference.
     """
-    rest = _expand(r, start)
+    rest = expand(r, start)
     x = rest * start + (1 - rest) * finish + sigma * (rest * (1 - rest)).sqrt() * noise
     target = (finish - x) / (rest.sqrt() * end.scale)
     return (end.residual(x, r) - target).square().mean()

@@ -70,8 +70,8 @@ class _PointTrunk(nn.Module):
         self.mlp = PointMLP(max(2, dim), dim, width, frequencies=frequencies if dim == 2 else 0)
         self.linear = nn.Linear(dim, 4 * dim)
         for layer in (self.mlp.layers[-1], self.linear):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            for weight in layer.parameters():
+                nn.init.zeros_(weight)
 
     def forward(self, x: Tensor, c_noise: Tensor) -> Tensor:
         """Map x (b, d), c_noise (b,) of a level in (0, 1] to (b, d)."""
@@ -96,6 +96,9 @@ class EndPoint(nn.Module):
     def __init__(self, trunk: nn.Module, shape: tuple[int, ...]) -> None:
         super().__init__()
         self.trunk, self.bf16 = trunk, False  # bf16 inside F, unless a call says otherwise
+        self.means: Tensor
+        self.variances: Tensor
+        self.sigma: Tensor
         self.register_buffer("means", torch.zeros(2, *shape))  # of start and end
         self.register_buffer("variances", torch.ones(2))  # per value, of start and end
         self.register_buffer("sigma", torch.ones(()))
@@ -109,18 +112,17 @@ class EndPoint(nn.Module):
     def forward(self, x: Tensor, r: Tensor | float, *, bf16: bool | None = None) -> Tensor:
         """Predict the end of x (b, ...) at r, a number or (b,)."""
         r = torch.as_tensor(r, dtype=x.dtype, device=x.device).expand(len(x))
-        rest = _expand(r, x)
+        rest = expand(r, x)
         return x + rest.sqrt() * self.scale * self.residual(x, r, bf16=bf16)
 
     def residual(self, x: Tensor, r: Tensor, *, bf16: bool | None = None) -> Tensor:
         """F at x (b, ...), r (b,)."""
-        rest = _expand(r, x)
+        rest = expand(r, x)
         mean = rest * self.means[0] + (1 - rest) * self.means[1]
         first, last = self.variances
         variance = rest**2 * first + (1 - rest) ** 2 * last + self.sigma**2 * rest * (1 - rest)
-        with torch.autocast(
-            x.device.type, torch.bfloat16, enabled=self.bf16 if bf16 is None else bf16
-        ):
+        bf16 = self.bf16 if bf16 is None else bf16
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
             return self.trunk((x - mean) * variance.rsqrt(), r.log() / 8).float()
 
     def drift(self, x: Tensor, r: float) -> Tensor:
@@ -128,7 +130,8 @@ class EndPoint(nn.Module):
         return (self(x, r) - x) / r
 
 
-def _expand(values: Tensor, like: Tensor) -> Tensor:
+def expand(values: Tensor, like: Tensor) -> Tensor:
+    """Values (b,) with the dimensions of ``like`` (b, ...)."""
     return values.reshape(-1, *[1] * (like.dim() - 1))
 
 
@@ -192,7 +195,7 @@ def load_translation(folder: Path) -> tuple[Pair, dict[str, Any]]:
         if not (isinstance(noise, list) and len(noise) in (0, 2)):
             raise ValueError("noise must be a truth value for each set")
         checks.number("sigma", sigma, above=0)
-        schedule(config.get("steps"), config.get("contrast"))
+        schedule(config.get("steps", 0), config.get("contrast", 0.0))
     except (TypeError, ValueError) as error:
         raise checkpoints.CheckpointError(f"{folder / 'config.json'}: {error}.") from error
     pair = checkpoints.build_network(lambda: Pair(NetworkConfig(**config["network"])), folder)

@@ -13,12 +13,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from sbcore.ipf.network import EndPoint
-
-Draw = Callable[[], Tensor]
-
-
-# Simulation
+Draw = Callable[[], Tensor]  # standard normal noise
+Predict = Callable[[Tensor, float], Tensor]  # the end of x at r, as `EndPoint` predicts it
 
 
 class Moment(NamedTuple):
@@ -36,9 +32,7 @@ class Moment(NamedTuple):
     """End point predicted before it."""
 
 
-def walk(
-    end: EndPoint, x: Tensor, parts: list[float], sigma: float, draw: Draw
-) -> Iterator[Moment]:
+def walk(end: Predict, x: Tensor, parts: list[float], sigma: float, draw: Draw) -> Iterator[Moment]:
     """Carry x along the schedule; all but the last step are of second order, one evaluation each.
 
     A step moves x by the part p = h/r towards the predicted end D. Its noise has covariance
@@ -72,7 +66,7 @@ def walk(
 
 
 def euler_maruyama(
-    end: EndPoint | None, x: Tensor, parts: list[float], sigma: float, draw: Draw
+    end: Predict | None, x: Tensor, parts: list[float], sigma: float, draw: Draw
 ) -> Iterator[Moment]:
     """The chain of De Bortoli et al. 2021: ``x + h drift + sigma sqrt(h) noise``, also at last.
 

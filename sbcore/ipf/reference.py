@@ -5,11 +5,10 @@ The reference is Brownian motion of variance sigma^2 over the whole path.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
+from sbcore.runtime import checks
 from sbcore.runtime.metrics import symmetric_root
 
 DIRECTIONS = ("forward", "backward")
@@ -31,10 +30,7 @@ def schedule(steps: int, contrast: float = 1.0) -> list[float]:
     Raises:
         ValueError: If steps is no whole number >= 1, or contrast is less than 1.
     """
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
-    if not 1 <= contrast < math.inf:
-        raise ValueError(f"contrast must be a finite number of at least 1, got {contrast}")
+    steps, contrast = checks.whole("steps", steps), checks.number("contrast", contrast, least=1)
     middle = max(1, (steps - 1) // 2)
     weights = [1 + (contrast - 1) * min(k, steps - 1 - k) / middle for k in range(steps)]
     return [weight / sum(weights) for weight in weights]

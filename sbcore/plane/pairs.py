@@ -1,23 +1,24 @@
 """The sets that a bridge may join: points in the plane, a Gaussian, pictures.
 
-The plane holds the distributions of `sbcore.toy` and those of the benchmark of Tong et al. 2024
-(simulation-free Schrödinger bridges), whose scales and noise decide what W2 distances mean.
+The plane holds the distributions of `sbcore.plane.distributions` and those of the benchmark of Tong
+et al. 2024 (simulation-free Schrödinger bridges), whose scales and noise decide what W2 means.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from sbcore.data.pictures import load_images
-from sbcore.data.sets import GAUSSIAN, Ends, end_of_pictures, end_of_points
+from sbcore.data.sets import Ends, end_of_pictures, end_of_points, standard_normal
 from sbcore.plane.distributions import DISTRIBUTIONS
 
+GAUSSIAN = "gaussian"  # the one set of the plane that is N(0, I)
 POINTS = 10_000  # of a set in the plane, as in the benchmark
 
 
@@ -63,7 +64,8 @@ PLANE: dict[str, Callable[[int, torch.Generator], Tensor]] = {
 
 def plane_end(name: str, seed: int = 0) -> Ends:
     """A set in the plane as `POINTS` fixed points."""
-    return end_of_points(name, PLANE[name](POINTS, torch.Generator().manual_seed(seed)))
+    points = PLANE[name](POINTS, torch.Generator().manual_seed(seed))
+    return replace(end_of_points(name, points), noise=name == GAUSSIAN)
 
 
 @dataclass(frozen=True)
@@ -94,27 +96,20 @@ def open_pair(source: str, target: str, loading: Loading, seed: int = 0) -> tupl
         ValueError: If a set is unknown, unreadable or too small, or points meet pictures.
     """
     names = (source, target)
-    drawn = [name in PLANE for name in names]
-    if all(drawn):
+    known = [name for name in names if name in PLANE]
+    if len(known) == 2:
         return plane_end(source, 2 * seed), plane_end(target, 2 * seed + 1)
-    for name, known in zip(names, drawn, strict=True):
-        if not known and not Path(name).exists():
+    for name in names:
+        if name not in PLANE and not Path(name).exists():
             raise ValueError(f"no data at {name} (sets in the plane: {', '.join(PLANE)})")
-    if any(known and name != GAUSSIAN for name, known in zip(names, drawn, strict=True)):
+    if known not in ([], [GAUSSIAN]):
         raise ValueError(f"{source} and {target}: points of the plane do not go with pictures")
     shape = (loading.channels, loading.size, loading.size)
     first, second = (
-        _noise(shape) if known else _pictures(name, loading)
-        for name, known in zip(names, drawn, strict=True)
+        standard_normal(name, shape) if name in known else _pictures(name, loading)
+        for name in names
     )
     return first, second
-
-
-def _noise(shape: tuple[int, ...]) -> Ends:
-    return Ends(
-        GAUSSIAN,
-        lambda n, generator: torch.randn(n, *shape, generator=generator, device=generator.device),
-    )
 
 
 def _pictures(source: str, loading: Loading) -> Ends:

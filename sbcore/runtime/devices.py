@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import time
 from functools import cache
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
+from torch import nn
+
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
 def best_device() -> torch.device:
@@ -38,6 +42,16 @@ def has_fast_bf16(device: torch.device) -> bool:
     if device.type != "cpu" or not _supports("amx_tile", "avx512_bf16"):
         return False
     return _supports("amx_tile") or _seconds(torch.bfloat16) < 0.8 * _seconds(torch.float32)
+
+
+def uses_bf16(precision: str, device: torch.device) -> bool:
+    """Whether to train in bf16: "bf16", "fp32", or "auto", which is where it is fast."""
+    return precision == "bf16" or (precision == "auto" and has_fast_bf16(device))
+
+
+def channels_last(network: NetworkT) -> NetworkT:
+    """The same network, its convolutions in the memory layout that is fast for pictures."""
+    return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def _supports(*features: str) -> bool:

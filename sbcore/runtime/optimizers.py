@@ -17,6 +17,17 @@ ENDS = ("stem", "head", "position", "embedding")  # of a network: its first and 
 OPTIMIZERS = ("muon", "adam")
 
 
+def make_optimizer(
+    name: str, network: nn.Module, lr: float, beta1: float = 0.9, weight_decay: float = 0.0
+) -> torch.optim.Optimizer:
+    """An optimiser of `OPTIMIZERS` for a network; the second moment decays by 0.99."""
+    if name == "muon":
+        return Muon(network, lr, (beta1, 0.99))
+    return torch.optim.Adam(
+        network.parameters(), lr, betas=(beta1, 0.99), weight_decay=weight_decay, fused=True
+    )
+
+
 class Muon(torch.optim.Optimizer):
     """Muon on hidden weights, Adam on the rest.
 
@@ -44,31 +55,36 @@ class Muon(torch.optim.Optimizer):
         super().__init__([group for group in groups if group["params"]], defaults)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """Update every weight that has a gradient."""
         for group in self.param_groups:
             update = self._muon if group["muon"] else self._adam
             for weight in group["params"]:
                 if weight.grad is not None:
-                    update(weight, self.state[weight], group)
+                    update(weight, weight.grad, self.state[weight], group)
+        return None
 
-    def _muon(self, weight: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
+    def _muon(
+        self, weight: Tensor, grad: Tensor, state: dict[str, Tensor], group: dict[str, Any]
+    ) -> None:
         if not state:
             state["momentum"] = torch.zeros_like(weight)
-        momentum = state["momentum"].lerp_(weight.grad, 1 - group["momentum"])
-        ahead = torch.lerp(weight.grad, momentum, group["momentum"])
+        momentum = state["momentum"].lerp_(grad, 1 - group["momentum"])
+        ahead = torch.lerp(grad, momentum, group["momentum"])
         matrix = ahead.flatten(1)
         scale = 0.2 * max(matrix.shape) ** 0.5  # root mean square of an update of Adam
         weight.sub_(orthogonal(matrix).view_as(weight), alpha=group["lr"] * scale)
 
-    def _adam(self, weight: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
+    def _adam(
+        self, weight: Tensor, grad: Tensor, state: dict[str, Tensor], group: dict[str, Any]
+    ) -> None:
         if not state:
             state["step"] = torch.zeros(())
             state["first"], state["second"] = torch.zeros_like(weight), torch.zeros_like(weight)
         beta1, beta2 = group["betas"]
         step = int(state["step"].add_(1))
-        first = state["first"].lerp_(weight.grad, 1 - beta1)
-        second = state["second"].lerp_(weight.grad.square(), 1 - beta2)
+        first = state["first"].lerp_(grad, 1 - beta1)
+        second = state["second"].lerp_(grad.square(), 1 - beta2)
         size = (second / (1 - beta2**step)).sqrt_().add_(group["eps"])
         weight.addcdiv_(first, size, value=-group["lr"] / (1 - beta1**step))
 

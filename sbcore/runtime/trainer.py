@@ -1,91 +1,31 @@
-"""The training loop: one optimiser, weight averages, evaluation, exact resume."""
+"""The one training loop: a clock, a time budget, stop, exact resume, the best average published.
+
+A `Trainer` runs a `Learner` under a clock and keeps its state on disk; a subclass says what is
+learned and when it is measured: `NetworkTrainer` for one network and one loss,
+`sbcore.ipf.training.BridgeTrainer` for the half-bridges of IPF.
+"""
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
 from sbcore.runtime import checkpoints
-from sbcore.runtime.optimizers import OPTIMIZERS, Muon
+from sbcore.runtime.learner import Learner, Plan, WeightAverage
+from sbcore.runtime.noise import generator
+from sbcore.runtime.run import DivergedError
 
-
-@dataclass(frozen=True)
-class Plan:
-    """How long and how fast to train."""
-
-    images: int | None = None
-    """Training images in all; the learning rate falls over the last `decay` of them."""
-    max_minutes: float | None = None
-    """Stop after this time. Without `images` it also sets the decay of the learning rate."""
-    open_ended: bool = False
-    """No planned end: a constant learning rate, until it is stopped."""
-    finish: int | None = None
-    """A branch of a run so far: the learning rate falls to 0 over this many images."""
-    optimizer: str = "adam"
-    """"adam", or "muon" for hidden weights with Adam for the rest."""
-    batch_size: int = 32
-    """Images of one step, on each device."""
-    learning_rate: float = 5e-4
-    """Of Adam, after the warm-up."""
-    beta1: float = 0.9
-    """Decay of Adam's first moment."""
-    weight_decay: float = 0.0
-    """Of Adam, added to the gradient."""
-    warmup_steps: int = 500
-    """Steps of linear warm-up of the learning rate."""
-    decay: float = 0.3
-    """Last part of the run over which the learning rate falls linearly to 0."""
-    ema: float = 0.05
-    """Half-life of the weight average, as a part of the images seen so far."""
-    long_ema: float | None = None
-    """Half-life of a second average; the better of the two is published."""
-    noise_mean: float = -1.6
-    """Mean of ln s in training (EDM's P_mean)."""
-    noise_std: float = 1.4
-    """Standard deviation of ln s in training (EDM's P_std)."""
-    noise_tail: float = 0.1
-    """Part of the noise levels drawn log-uniformly from [1, 40] instead, for stage 1."""
-    conditional: float = 0.4
-    """Part of the batch that is trained with known pixels."""
-    flip: bool = True
-    """Mirror half of the images."""
-    seed: int = 0
-    """Of everything random."""
-    save_minutes: float = 5.0
-    """Minutes between writes of the training state."""
-    evaluate_minutes: float = 10.0
-    """Minutes between evaluations on held-out pictures."""
-
-    def __post_init__(self) -> None:
-        endless = self.open_ended or self.finish is not None
-        if not endless and self.images is None and self.max_minutes is None:
-            raise ValueError("give the length of the run: images or max_minutes")
-        if self.optimizer not in OPTIMIZERS:
-            raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}")
-        for name in (
-            "images",
-            "max_minutes",
-            "batch_size",
-            "learning_rate",
-            "warmup_steps",
-            "decay",
-            "ema",
-            "long_ema",
-            "finish",
-        ):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{name} must be positive, got {value}")
+STATE = "training.safetensors"
 
 
 @dataclass(frozen=True)
@@ -94,274 +34,318 @@ class Progress:
 
     step: int
     images: int
-    """Images seen in all, over every resumption and device."""
+    """Pictures or points seen in all, over every resumption and device."""
     fraction: float
     """Part of the run that is done, in [0, 1]."""
     loss: float
-    """Mean training loss of about the last 100 steps."""
+    """Mean training loss of about the last 50 steps."""
     images_per_second: float
     seconds_left: float
     evaluation: dict[str, Any] | None = field(default=None, repr=False)
-    """Result of an evaluation, when one was due after this step."""
+    """What was measured, when a measurement was due after this step."""
 
 
-class Trainer:
-    """One optimiser, one network, one loss; weight averaging, evaluation, exact resume.
+class Trainer(ABC):
+    """A run: iterate it, and it yields a `Progress` after every step. Leaving the loop saves.
+
+    Args:
+        plan: Rates and times.
+        folder: Where the training state is kept; None: nowhere.
+        accelerator: Devices and processes.
+        identity: What a resumed run must share with the saved one, besides optimiser, seed and
+            batch size.
+    """
+
+    learner: Learner[Any]
+    networks: dict[str, nn.Module]
+    """What the training state holds beside the learner's network, by name."""
+    counters: ClassVar[tuple[str, ...]] = ("step", "images", "seconds", "loss", "history")
+    """Attributes that the training state holds."""
+    length: float = math.inf
+    """Pictures or points of the run; infinite if its time is its length, or it has no end."""
+    timed: bool = False
+    """Whether the time budget is the length of the run, over all resumptions."""
+    branched: int = 0
+    """Pictures or points seen before this run branched off another."""
+
+    def __init__(
+        self, plan: Plan, folder: Path | None, accelerator: Accelerator, identity: dict[str, Any]
+    ) -> None:
+        self.accelerator, self.save_seconds = accelerator, 60 * plan.save_minutes
+        self.max_seconds = 60 * (math.inf if plan.max_minutes is None else plan.max_minutes)
+        self.state_path = None if folder is None else folder / STATE
+        self.batch = plan.batch_size * accelerator.num_processes
+        shared = {"optimizer": plan.optimizer, "seed": plan.seed, "batch size": self.batch}
+        self.identity: dict[str, Any] = json.loads(json.dumps(shared | identity))
+        self.step, self.images, self.seconds, self.loss = 0, 0, 0.0, math.nan
+        self.history: list[dict[str, Any]] = []
+        self.call_seconds, self.call_images, self._ticked = 0.0, 0, 0.0  # since it was resumed
+
+    @abstractmethod
+    def advance(self) -> float | None:
+        """One gradient step; its loss. None if only a measurement is left to do."""
+
+    @abstractmethod
+    def examine(self, stopped: bool = False) -> dict[str, Any] | None:
+        """Measure and publish if that is due; ``stopped``: if nothing has been published yet."""
+
+    def begin(self) -> None:  # noqa: B027  a hook
+        """Make the learner for where the counters stand."""
+
+    @property
+    def place(self) -> str:
+        """Where the run stands, for an error message."""
+        return f"at step {self.step}"
+
+    @property
+    def fraction(self) -> float:
+        """Part of the run that is done, in [0, 1]."""
+        seen = (self.images - self.branched) / self.length
+        return min(1.0, self.seconds / self.max_seconds if self.timed else seen)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the whole length is done."""
+        return self.fraction >= 1
+
+    @property
+    def seconds_left(self) -> float:
+        """Of the time budget: of all calls if it is the length of the run, else of this one."""
+        return self.max_seconds - (self.seconds if self.timed else self.call_seconds)
+
+    def __iter__(self) -> Iterator[Progress]:
+        """Train until the run is finished or out of time.
+
+        Raises:
+            DivergedError: If something is not finite; what was saved before stays.
+        """
+        self._ticked, saved, speed = time.monotonic(), self.call_seconds, 0.0
+        try:
+            while not self.finished and self.seconds_left > 0:
+                loss = self.advance()
+                if loss is not None:
+                    self._count(loss)
+                rate = self.batch / max(1e-9, self._tick())
+                speed += (0.05 if speed else 1.0) * (rate - speed)
+                evaluation = self.examine()
+                self._tick()
+                over = self.finished or self.seconds_left <= 0
+                if over or evaluation or self.call_seconds - saved > self.save_seconds:
+                    self.save()
+                    saved = self.call_seconds
+                pace = self.call_seconds / max(self.call_images, self.batch)
+                left = min(self.seconds_left, pace * (self.length + self.branched - self.images))
+                part, loss, left = self.fraction, self.loss, max(0.0, left)
+                yield Progress(self.step, self.images, part, loss, speed, left, evaluation)
+        except FloatingPointError as error:
+            raise DivergedError(self._diverged(error)) from error
+        except BaseException:
+            self.save()
+            self.examine(stopped=True)
+            raise
+
+    def _count(self, loss: float) -> None:
+        self.step += 1
+        self.images += self.batch
+        self.call_images += self.batch
+        self.loss = loss if math.isnan(self.loss) else self.loss + 0.02 * (loss - self.loss)
+
+    def _tick(self) -> float:
+        """Move the clock on; seconds since the last tick."""
+        now = time.monotonic()
+        seconds, self._ticked = now - self._ticked, now
+        if self.accelerator.num_processes > 1:  # one clock: all must stop at the same step
+            ours = torch.tensor(seconds, dtype=torch.float32, device=self.accelerator.device)
+            torch.distributed.broadcast(ours, src=0)
+            seconds = ours.item()
+        self.seconds += seconds
+        self.call_seconds += seconds
+        return seconds
+
+    def _diverged(self, error: FloatingPointError) -> str:
+        kept = self.state_path is not None and self.state_path.exists()
+        note = f"; {self.state_path} keeps the last good state" if kept else ""
+        return f"the run diverged: {error} {self.place}{note}; take a smaller learning rate"
+
+    # ------------------------------------------------------------------------------------------
+    # State
+
+    def save(self) -> None:
+        """Write the training state: weights, averages, moments, counters."""
+        if self.state_path is None or not self.accelerator.is_main_process:
+            return
+        self.state_path.parent.mkdir(parents=True, exist_ok=True)
+        tensors = {f"optimizer.{name}": value for name, value in self.learner.moments().items()}
+        for name, network in (self.networks | {"model": self.learner.raw}).items():
+            tensors |= {f"{name}.{key}": value for key, value in network.named_parameters()}
+        counters = {name: getattr(self, name) for name in self.counters}
+        counters |= {"done": self.learner.done, "run": self.identity}
+        checkpoints.save_tensors(self.state_path, tensors, {"counters": json.dumps(counters)})
+
+    def restore(self, path: Path) -> None:
+        """Go on from a training state.
+
+        Raises:
+            CheckpointError: If it is none, or that of another run; one sentence says why.
+        """
+        tensors, metadata = checkpoints.load_tensors(path)
+        try:
+            counters = json.loads(metadata["counters"])
+            done, saved = counters.get("done", counters["step"]), counters.get("run", {})
+        except (KeyError, ValueError) as error:
+            raise checkpoints.CheckpointError(
+                f"{path} is not a training state; choose another --out."
+            ) from error
+        for name, now in self.identity.items():
+            if saved.get(name, now) != now:
+                values = "" if isinstance(now, dict) else f" ({saved[name]}, not {now})"
+                raise _of_another(path, name + values)
+        for name in self.counters:
+            setattr(self, name, counters.get(name, getattr(self, name)))
+        self.begin()
+        self.learner.done = done
+        groups: dict[str, dict[str, Tensor]] = {"optimizer": {}}
+        for name, tensor in tensors.items():
+            group, _, key = name.partition(".")
+            groups.setdefault(group, {})[key] = tensor
+        for name, network in (self.networks | {"model": self.learner.raw}).items():
+            # A second average that the run did not have starts as the first.
+            weights = groups.get(name, groups.get("average", {}))
+            own = dict(network.named_parameters())
+            if own.keys() != weights.keys() or any(own[k].shape != weights[k].shape for k in own):
+                raise _of_another(path, "network")
+            network.load_state_dict(weights, strict=False)
+        if not self.learner.load_moments(groups["optimizer"]):
+            raise _of_another(path, "optimizer")
+
+
+def _of_another(path: Path, what: str) -> checkpoints.CheckpointError:
+    return checkpoints.CheckpointError(
+        f"{path} belongs to a run of another {what}; go on as it began, or choose another --out."
+    )
+
+
+# ----------------------------------------------------------------------------------------------
+# One network, one loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkPlan(Plan):
+    """How long to train one network, and how its learning rate ends."""
+
+    images: int | None = None
+    """Training pictures in all; without, --max-minutes is the length, over all resumptions."""
+    decay: float = 0.3
+    """Last part of the run over which the learning rate falls linearly to 0."""
+    open_ended: bool = False
+    """No planned end: a constant learning rate, until the run is stopped."""
+    finish: int | None = None
+    """Branch off the run in --out: the learning rate falls to 0 over so many pictures."""
+    long_ema: float | None = None
+    """Half-life of a second weight average; the better of the two is published."""
+    evaluate_minutes: float = 10.0
+    """Minutes between measurements on held-out pictures."""
+
+    WHOLE: ClassVar[tuple[str, ...]] = (*Plan.WHOLE, "images", "finish")
+    ABOVE_0: ClassVar[tuple[str, ...]] = (*Plan.ABOVE_0, "decay", "long_ema", "evaluate_minutes")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        endless = self.open_ended or self.finish is not None
+        if not endless and self.images is None and self.max_minutes is None:
+            raise ValueError("give the length of the run: images or max_minutes")
+
+    def rate(self, fraction: float) -> float:
+        """Part of the learning rate after this part of the run."""
+        if self.finish is not None:
+            return 1 - fraction
+        return 1.0 if self.open_ended else min(1.0, (1 - fraction) / self.decay + 1e-3)
+
+
+class NetworkTrainer(Trainer):
+    """Trains one network with one loss; publishes its best average.
 
     Args:
         network: What is trained.
-        loss: Maps (network, step seed) to a scalar loss of one random batch.
-        evaluate: Maps the averaged network to a dictionary with key ``score`` (lower is better).
+        loss: Maps (network, generator) to a scalar loss of one random batch.
+        evaluate: Maps an averaged network to a dictionary with key ``score`` (lower is better).
         publish: Called with the averaged network and facts of the run when it is the best so far.
-        plan: Length and speed.
-        folder: Where ``training.safetensors`` (the state) is kept.
+        plan: Length and rates.
+        folder: Where the training state is kept.
         accelerator: Devices and processes.
-        resume: Continue from the state in ``folder`` if there is one.
+        identity: What a resumed run must share with the saved one: network and data.
+        resume: Go on from the state in ``folder`` if there is one.
+
+    Raises:
+        ValueError: If there is no run to finish.
+        CheckpointError: If the state to resume is unusable or that of another run.
     """
+
+    counters = (*Trainer.counters, "best", "branched")
 
     def __init__(
         self,
         network: nn.Module,
-        loss: Callable[[nn.Module, int], Tensor],
-        evaluate: Callable[[nn.Module], dict[str, Any]],
-        publish: Callable[[nn.Module, dict[str, Any]], None],
-        plan: Plan,
+        loss: Callable[[nn.Module, torch.Generator], Tensor],
+        evaluate: Callable[[Any], dict[str, Any]],
+        publish: Callable[[Any, dict[str, Any]], None],
+        plan: NetworkPlan,
         folder: Path,
         accelerator: Accelerator,
-        resume: bool,
+        *,
+        identity: dict[str, Any],
+        resume: bool = False,
     ) -> None:
-        self.plan, self.folder, self.accelerator = plan, folder, accelerator
-        self.loss, self.evaluate, self.publish = loss, evaluate, publish
-        self.raw = network.to(accelerator.device)
-        self.average = copy.deepcopy(self.raw).eval().requires_grad_(False)
-        self.long = copy.deepcopy(self.average) if plan.long_ema is not None else None
-        optimizer: torch.optim.Optimizer
-        if plan.optimizer == "muon":
-            optimizer = Muon(self.raw, plan.learning_rate, (plan.beta1, 0.99))
-        else:
-            optimizer = torch.optim.Adam(
-                self.raw.parameters(),
-                lr=plan.learning_rate,
-                betas=(plan.beta1, 0.99),
-                weight_decay=plan.weight_decay,
-                fused=True,
-            )
-        self.network, self.optimizer = accelerator.prepare(self.raw, optimizer)
-        self.step, self.images, self.seconds = 0, 0, 0.0
-        self.best, self.history, self.branched = math.inf, [], 0
-        if plan.finish is not None:
-            self.folder = folder.with_name(f"{folder.name}-finish")
-            trunk = folder / self.state_path.name
+        branch = folder if plan.finish is None else folder.with_name(f"{folder.name}-finish")
+        super().__init__(plan, branch, accelerator, identity)
+        self.plan, self.evaluate, self.publish, self.batch_loss = plan, evaluate, publish, loss
+        network = network.to(accelerator.device)
+        averages = {"average": WeightAverage(network, plan.ema)}
+        if plan.long_ema is not None:
+            averages["long"] = WeightAverage(network, plan.long_ema)
+        self.networks = {name: average.network for name, average in averages.items()}
+        self.learner = Learner(network, plan, accelerator, list(averages.values()))
+        self.best, self._evaluated = math.inf, 0.0
+        planned = plan.images if plan.finish is None else plan.finish
+        self.length = math.inf if planned is None else planned
+        self.timed = planned is None and not plan.open_ended
+        state, trunk = branch / STATE, folder / STATE
+        if resume and state.exists():
+            self.restore(state)
+        elif plan.finish is not None:
             if not trunk.exists():
                 raise ValueError(f"there is no run to finish: {trunk} is missing")
-            resume = resume and self.state_path.exists()
-            self._load(self.state_path if resume else trunk)
-            if not resume:
-                self.branched, self.best = self.images, math.inf
-        elif resume and self.state_path.exists():
-            self._load(self.state_path)
-        self.call_seconds = 0.0  # of this call, for max_minutes
+            self.restore(trunk)
+            self.branched, self.best = self.images, math.inf
 
-    @property
-    def state_path(self) -> Path:
-        """File of the training state: weights, averages, moments, counters."""
-        return self.folder / "training.safetensors"
-
-    @property
-    def fraction(self) -> float:
-        """Part of the run that is done: of its images if they are given, else of its time."""
-        if self.plan.finish is not None:
-            return min(1.0, (self.images - self.branched) / self.plan.finish)
-        if self.plan.images is not None:
-            return min(1.0, self.images / self.plan.images)
-        if self.plan.max_minutes is None:
-            return 0.0
-        return min(1.0, self.call_seconds / (60 * self.plan.max_minutes))
-
-    def __iter__(self) -> Iterator[Progress]:
-        """Train to the end of the plan; saves at the end, and when the loop is left early."""
-        plan, mean_loss = self.plan, None
-        last = saved = evaluated = time.monotonic()
-        speed = None
-        try:
-            while self.fraction < 1 and not self._out_of_time():
-                loss = self._train_step()
-                mean_loss = loss if mean_loss is None else mean_loss + 0.02 * (loss - mean_loss)
-                now = time.monotonic()
-                rate = plan.batch_size * self.accelerator.num_processes / (now - last)
-                speed = rate if speed is None else speed + 0.05 * (rate - speed)
-                self.seconds, self.call_seconds = (
-                    self.seconds + now - last,
-                    self.call_seconds + now - last,
-                )
-                evaluation = None
-                finished = self.fraction >= 1 or self._out_of_time()
-                if finished or now - evaluated > 60 * plan.evaluate_minutes:
-                    evaluation, evaluated = self._evaluate(), time.monotonic()
-                if finished or now - saved > 60 * plan.save_minutes:
-                    self._save()
-                    saved = time.monotonic()
-                last = time.monotonic()
-                yield Progress(
-                    self.step,
-                    self.images,
-                    self.fraction,
-                    mean_loss,
-                    speed,
-                    self._seconds_left(speed),
-                    evaluation,
-                )
-        except FloatingPointError:
-            raise  # keep the last good state
-        except BaseException:
-            self._save()
-            if not self.history:
-                self._evaluate()  # leave something usable behind a very short run
-            raise
-
-    def _train_step(self) -> float:
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.plan.learning_rate * self._schedule()
-        seed = _step_seed(self.plan.seed, self.step, self.accelerator.process_index)
-        torch.manual_seed(seed)  # dropout
-        loss = self.loss(self.network, seed)
-        self.accelerator.backward(loss)
-        norm = self.accelerator.clip_grad_norm_(self.raw.parameters(), 1.0)
-        for name, value in (("loss", loss.item()), ("gradient", norm.item())):
-            if not math.isfinite(value):  # before it reaches the weights
-                raise FloatingPointError(f"the {name} is {value} at step {self.step}")
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.step += 1
-        self.images += self.plan.batch_size * self.accelerator.num_processes
-        self._follow(self.average, self.plan.ema)
-        if self.long is not None:
-            self._follow(self.long, self.plan.long_ema)
-        return loss.item()
+    def advance(self) -> float:
+        """One gradient step; its loss."""
+        device, process = self.accelerator.device, self.accelerator.process_index
+        random = generator(device, "batch", self.plan.seed, self.step, process)
+        torch.manual_seed(random.initial_seed())  # dropout
+        loss = self.batch_loss(self.learner.network, random)
+        return self.learner.step(loss, self.plan.rate(self.fraction))
 
     @torch.no_grad()
-    def _follow(self, average: nn.Module, half_life: float) -> None:
-        """Move a weight average; without ``no_grad`` it would grow a graph at every step."""
-        batch = self.plan.batch_size * self.accelerator.num_processes
-        keep = 0.5 ** (batch / (half_life * self.images))
-        torch._foreach_lerp_(list(average.parameters()), list(self.raw.parameters()), 1 - keep)
-
-    def _schedule(self) -> float:
-        warmup = min(1.0, (self.step + 1) / self.plan.warmup_steps)
-        if self.plan.open_ended:
-            return warmup
-        if self.plan.finish is not None:
-            return warmup * (1 - self.fraction)
-        return warmup * min(1.0, (1 - self.fraction) / self.plan.decay + 1e-3)
-
-    def _out_of_time(self) -> bool:
-        limit = self.plan.max_minutes
-        return limit is not None and self.call_seconds >= 60 * limit
-
-    def _seconds_left(self, speed: float) -> float:
-        left = [math.inf]
-        if self.plan.images is not None:
-            left.append((self.plan.images - self.images) / speed)
-        if self.plan.finish is not None:
-            left.append((self.branched + self.plan.finish - self.images) / speed)
-        if self.plan.max_minutes is not None:
-            left.append(60 * self.plan.max_minutes - self.call_seconds)
-        return max(0.0, min(left))
-
-    def _evaluate(self) -> dict[str, Any]:
-        with torch.no_grad():
-            evaluation, best = self.evaluate(self.average), self.average
-            if self.long is not None:
-                other = self.evaluate(self.long)
-                scores = {"short": evaluation["score"], "long": other["score"]}
-                if other["score"] < evaluation["score"]:
-                    evaluation, best = other, self.long
-                evaluation["by_average"] = scores
+    def examine(self, stopped: bool = False) -> dict[str, Any] | None:
+        """Measure the averages on held-out pictures and publish the best, if that is due."""
+        due = self.call_seconds - self._evaluated > 60 * self.plan.evaluate_minutes
+        if stopped:
+            due = not self.history
+        elif self.finished or self.seconds_left <= 0:
+            due = True
+        if not due:
+            return None
+        found = {name: self.evaluate(network) for name, network in self.networks.items()}
+        best = min(found, key=lambda name: found[name]["score"])
+        evaluation = dict(found[best])
+        if len(found) > 1:
+            evaluation["by_average"] = {name: each["score"] for name, each in found.items()}
         self.history.append({"images": self.images, **evaluation})
-        if evaluation["score"] < self.best and self.accelerator.is_main_process:
+        self._evaluated = self.call_seconds
+        if evaluation["score"] < self.best:
             self.best = evaluation["score"]
-            facts = {"images": self.images, "seconds": round(self.seconds), **evaluation}
-            self.publish(best, facts | {"plan": asdict(self.plan)})
+            if self.accelerator.is_main_process:
+                facts = {"images": self.images, "seconds": round(self.seconds), **evaluation}
+                self.publish(self.networks[best], facts | {"plan": asdict(self.plan)})
         return evaluation
-
-    def _save(self) -> None:
-        if not self.accelerator.is_main_process:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        tensors = {f"model.{k}": v for k, v in self.raw.named_parameters()}
-        tensors |= {f"average.{k}": v for k, v in self.average.named_parameters()}
-        if self.long is not None:
-            tensors |= {f"long.{k}": v for k, v in self.long.named_parameters()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
-        counters = {
-            "step": self.step,
-            "images": self.images,
-            "seconds": self.seconds,
-            "best": self.best,
-            "history": self.history,
-            "branched": self.branched,
-        }
-        checkpoints.save_tensors(self.state_path, tensors, {"counters": json.dumps(counters)})
-
-    def _load(self, path: Path) -> None:
-        tensors, metadata = checkpoints.load_tensors(path)
-        if "counters" not in metadata:
-            raise checkpoints.CheckpointError(
-                f"{path} is not a training state; choose another --out."
-            )
-        groups = grouped(tensors)
-        modules = {"model": self.raw, "average": self.average}
-        if self.long is not None:
-            modules["long"] = self.long
-            groups.setdefault("long", groups["average"])
-        for key, module in modules.items():
-            parameters = dict(module.named_parameters())
-            if parameters.keys() != groups[key].keys() or any(
-                p.shape != groups[key][name].shape for name, p in parameters.items()
-            ):
-                raise checkpoints.CheckpointError(
-                    f"{path} belongs to another network; choose another --out."
-                )
-            module.load_state_dict(groups[key], strict=False)
-        restore_optimizer(self.optimizer, groups["optimizer"], path)
-        counters = json.loads(metadata["counters"])
-        self.step, self.images = counters["step"], counters["images"]
-        self.seconds, self.best = counters["seconds"], counters["best"]
-        self.history, self.branched = counters["history"], counters.get("branched", 0)
-
-
-def grouped(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """Tensors of a training state by the first part of their names: model, average, optimizer."""
-    groups: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
-    for name, tensor in tensors.items():
-        group, _, rest = name.partition(".")
-        groups.setdefault(group, {})[rest] = tensor
-    return groups
-
-
-def restore_optimizer(
-    optimizer: torch.optim.Optimizer, saved: dict[str, Tensor], path: Path | None = None
-) -> None:
-    """Fill an optimizer with moments, by the index of their weight and their name.
-
-    Raises:
-        CheckpointError: If the moments are those of another optimiser.
-    """
-    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in saved.items():
-        index, _, key = name.partition(".")
-        weight = weights[int(index)]
-        if tensor.dim() and tensor.shape != weight.shape:
-            raise checkpoints.CheckpointError(f"{path} belongs to another optimiser.")
-        if tensor.dim():
-            # The fused update walks weights and moments as one: they need the same layout.
-            tensor = torch.empty_like(weight).copy_(tensor)
-        state.setdefault(int(index), {})[key] = tensor
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
-
-
-def _step_seed(seed: int, step: int, process: int) -> int:
-    return (seed * 1_000_003 + step) * 1_009 + process

@@ -6,13 +6,21 @@ standard deviations (b,); ``known_mask`` (b, 1, h, w), 1 = known pixel.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import cast
+
 from torch import Tensor, nn
 
 from sbcore.twostage.denoiser import Denoiser
 
 
 def denoising_error(
-    denoiser: nn.Module, x0: Tensor, s: Tensor, noise: Tensor, known_mask: Tensor | None = None
+    denoiser: Callable[..., Tensor],
+    x0: Tensor,
+    s: Tensor,
+    noise: Tensor,
+    known_mask: Tensor | None = None,
 ) -> Tensor:
     """Mean squared error of the denoiser over the hole, per picture.
 
@@ -35,7 +43,13 @@ def denoising_error(
 
 
 def denoising_loss(
-    denoiser: nn.Module, x0: Tensor, s: Tensor, noise: Tensor, known_mask: Tensor | None = None
+    denoiser: nn.Module,
+    x0: Tensor,
+    s: Tensor,
+    noise: Tensor,
+    known_mask: Tensor | None = None,
+    *,
+    bf16: bool = False,
 ) -> Tensor:
     """Denoising score matching with the weight ``1 / c_out(s)^2``; a scalar.
 
@@ -43,6 +57,7 @@ def denoising_loss(
     ``score = (D - v) / s^2`` both are weighted squared errors of the denoiser. The weight
     makes the error of the best linear denoiser 1 at every noise level.
     """
-    inner: Denoiser = getattr(denoiser, "module", denoiser)  # unwrap data-parallel training
+    inner = cast(Denoiser, getattr(denoiser, "module", denoiser))  # unwrap data-parallel training
     weight = inner.linear.rms_error(s).square().reciprocal()
-    return (weight * denoising_error(denoiser, x0, s, noise, known_mask)).mean()
+    error = denoising_error(partial(denoiser, bf16=bf16), x0, s, noise, known_mask)
+    return (weight * error).mean()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from sbcore.data.masks import random_masks
-from sbcore.data.statistics import mean_and_std, principal_components
+from sbcore.data.statistics import checksum, mean_and_std, principal_components
 from sbcore.runtime import checkpoints
-from sbcore.runtime.devices import device_name, has_fast_bf16
-from sbcore.runtime.trainer import Plan, Trainer
+from sbcore.runtime.devices import channels_last, device_name, uses_bf16
+from sbcore.runtime.trainer import NetworkPlan, NetworkTrainer
 from sbcore.twostage.denoiser import (
     Denoiser,
     DenoiserConfig,
@@ -27,6 +28,21 @@ from sbcore.twostage.losses import denoising_error, denoising_loss
 from sbcore.twostage.ratio import DensityRatioNet, density_ratio_loss, save_density_ratio
 
 NOISE_LEVELS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 10.0)
+HELD_OUT = 256  # pictures of a measurement
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScorePlan(NetworkPlan):
+    """How to train a denoiser."""
+
+    noise_mean: float = -1.6
+    """Mean of ln s in training (P_mean of EDM)."""
+    noise_std: float = 1.4
+    """Standard deviation of ln s in training (P_std of EDM)."""
+    noise_tail: float = 0.1
+    """Part of the noise levels drawn log-uniformly from [1, 40] instead, for stage 1."""
+    conditional: float = 0.4
+    """Part of the batch that is trained with known pixels."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +81,7 @@ def score_trainer(
     pictures: Tensor,
     held_out: Tensor,
     preset: Preset,
-    plan: Plan,
+    plan: ScorePlan,
     folder: Path,
     *,
     precision: str = "auto",
@@ -74,7 +90,7 @@ def score_trainer(
     cpu: bool = False,
     init: str | Path | None = None,
     facts: dict[str, Any] | None = None,
-) -> Trainer:
+) -> NetworkTrainer:
     """Trainer of the denoiser; the averaged weights that are best on held-out data are published.
 
     Args:
@@ -94,11 +110,9 @@ def score_trainer(
         CheckpointError: If ``init`` is unusable or of another shape.
     """
     accelerator = Accelerator(cpu=cpu)
-    device = accelerator.device
-    flip = plan.flip and preset.flip
+    device, flip = accelerator.device, preset.flip
     # As many components as pictures would leave no variance for what is unseen.
-    rank = min(preset.network.rank, len(pictures) // 2)
-    config = replace(preset.network, rank=rank)
+    config = replace(preset.network, rank=min(preset.network.rank, len(pictures) // 2))
     torch.manual_seed(plan.seed)
     denoiser = image_denoiser(config)
     mean, std = mean_and_std(pictures, flip)
@@ -107,35 +121,32 @@ def score_trainer(
     set_covariance(denoiser, pictures, flip, device)
     if init is not None:
         start_from(denoiser, config, init)
-    denoiser = denoiser.to(device, memory_format=torch.channels_last)
-    denoiser.bf16 = precision == "bf16" or (precision == "auto" and has_fast_bf16(device))
+    channels_last(denoiser.to(device))
     if compile:
         denoiser.trunk.compile()
-    data = pictures.to(device)
-    mean = mean.to(device)
+    bf16 = uses_bf16(precision, device)
+    data, mean, seen = pictures.to(device), mean.to(device), held_out[:HELD_OUT].to(device)
 
-    def loss(network: nn.Module, seed: int) -> Tensor:
-        generator = torch.Generator(device).manual_seed(seed)
+    def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
         x0 = random_batch(data, mean, plan.batch_size, flip, generator)
         s, noise, known_mask = random_corruption(x0, plan, generator)
-        return denoising_loss(network, x0, s, noise, known_mask)
+        return denoising_loss(network, x0, s, noise, known_mask, bf16=bf16)
 
     def publish(average: Denoiser, run: dict[str, Any]) -> None:
-        bridge = {"sigma": preset.sigma, "tau": preset.tau}
+        bridge = {"name": preset.name, "sigma": preset.sigma, "tau": preset.tau}
         training = run | {"device": device_name(device), "pictures": len(pictures), "flip": flip}
-        save_denoiser(
-            folder, average, config, name=preset.name, **bridge, **(facts or {}), training=training
-        )
+        save_denoiser(folder, average, config, **bridge, **(facts or {}), training=training)
 
-    return Trainer(
+    return NetworkTrainer(
         denoiser,
         loss,
-        lambda average: held_out_loss(average, held_out[:256].to(device)),
+        lambda average: held_out_loss(average, seen, bf16=bf16),
         publish,
         plan,
         folder / "training",
         accelerator,
-        resume,
+        identity={"network": asdict(config), "data": checksum(pictures)},
+        resume=resume,
     )
 
 
@@ -184,7 +195,7 @@ def random_batch(
 
 
 def random_corruption(
-    x0: Tensor, plan: Plan, generator: torch.Generator
+    x0: Tensor, plan: ScorePlan, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw noise levels (b,), standard normal noise (b, c, h, w) and known masks (b, 1, h, w)."""
     n, device = len(x0), x0.device
@@ -199,7 +210,9 @@ def random_corruption(
 
 
 @torch.no_grad()
-def held_out_loss(denoiser: Denoiser, pictures: Tensor, seed: int = 1234) -> dict[str, Any]:
+def held_out_loss(
+    denoiser: Denoiser, pictures: Tensor, seed: int = 1234, *, bf16: bool = False
+) -> dict[str, Any]:
     """Denoising error on held-out pictures, by noise level, under fixed noise.
 
     Returns:
@@ -215,7 +228,7 @@ def held_out_loss(denoiser: Denoiser, pictures: Tensor, seed: int = 1234) -> dic
         errors, filtered = [], []
         for x, z in zip(x0.split(64), noise.split(64), strict=True):
             s = torch.full((len(x),), level, device=device)
-            errors.append(denoising_error(denoiser, x, s, z))
+            errors.append(denoising_error(partial(denoiser, bf16=bf16), x, s, z))
             filtered.append(denoising_error(denoiser.linear, x, s, z))
         by_level[f"{level:g}"] = float(torch.cat(errors).mean())
         linear[f"{level:g}"] = float(torch.cat(filtered).mean())
@@ -232,16 +245,17 @@ def ratio_trainer(
     pictures: Tensor,
     held_out: Tensor,
     mean: Tensor,
-    plan: Plan,
+    plan: NetworkPlan,
     folder: Path,
     *,
     sigma: float,
     tau: float,
+    flip: bool = True,
     channels: int = 64,
     precision: str = "auto",
     resume: bool = False,
     cpu: bool = False,
-) -> Trainer:
+) -> NetworkTrainer:
     """Trainer of the density-ratio network of paper mode (equation 7).
 
     Args:
@@ -252,6 +266,7 @@ def ratio_trainer(
         folder: The checkpoint folder, which already holds the denoiser.
         sigma: Standard deviation of the smoothed density.
         tau: Variance of the reference.
+        flip: Mirror half of the pictures, as for the denoiser.
         channels: Width of the network.
         precision: "bf16", "fp32" or "auto".
         resume: Continue the run in ``folder``.
@@ -259,11 +274,11 @@ def ratio_trainer(
     """
     accelerator = Accelerator(cpu=cpu)
     device = accelerator.device
+    bf16 = uses_bf16(precision, device)
     torch.manual_seed(plan.seed)
     arguments = {"shape": list(pictures.shape[1:]), "channels": channels}
-    network = DensityRatioNet(**arguments).to(device, memory_format=torch.channels_last)
-    bf16 = precision == "bf16" or (precision == "auto" and has_fast_bf16(device))
-    data, mean = pictures.to(device), mean.to(device)
+    network = channels_last(DensityRatioNet(**arguments).to(device))
+    data, mean, seen = pictures.to(device), mean.to(device), held_out[:HELD_OUT].to(device)
 
     def batch_loss(log_ratio: nn.Module, x0: Tensor, generator: torch.Generator) -> Tensor:
         noise = torch.randn(2, *x0.shape, generator=generator, device=device)
@@ -271,22 +286,27 @@ def ratio_trainer(
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             return density_ratio_loss(lambda x: log_ratio(x).float(), smoothed, reference)
 
-    def loss(log_ratio: nn.Module, seed: int) -> Tensor:
-        generator = torch.Generator(device).manual_seed(seed)
-        return batch_loss(
-            log_ratio, random_batch(data, mean, plan.batch_size, plan.flip, generator), generator
-        )
+    def loss(log_ratio: nn.Module, generator: torch.Generator) -> Tensor:
+        x0 = random_batch(data, mean, plan.batch_size, flip, generator)
+        return batch_loss(log_ratio, x0, generator)
 
     def evaluate(average: nn.Module) -> dict[str, Any]:
         generator = torch.Generator(device).manual_seed(1234)
-        x0 = held_out[:256].to(device) / 255.0 - mean
-        losses = [batch_loss(average, x, generator) for x in x0.split(64)]
+        chunks = (seen / 255.0 - mean).split(64)
+        losses = [batch_loss(average, x0, generator) for x0 in chunks]
         return {"score": float(torch.stack(losses).mean())}
 
     def publish(average: DensityRatioNet, run: dict[str, Any]) -> None:
-        bridge = {"sigma": sigma, "tau": tau}
-        save_density_ratio(folder, average, arguments, **bridge, training=run)
+        save_density_ratio(folder, average, arguments, sigma=sigma, tau=tau, training=run)
 
-    return Trainer(
-        network, loss, evaluate, publish, plan, folder / "training-ratio", accelerator, resume
+    return NetworkTrainer(
+        network,
+        loss,
+        evaluate,
+        publish,
+        plan,
+        folder / "training-ratio",
+        accelerator,
+        identity={"network": arguments, "data": checksum(pictures)},
+        resume=resume,
     )
