@@ -20,11 +20,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from sbcore.data.sets import GAUSSIAN, Ends
+from sbcore.data.sets import Ends
 from sbcore.ipf.network import NetworkConfig
 from sbcore.ipf.paths import walk
+from sbcore.ipf.plan import BridgePlan
 from sbcore.ipf.reference import DIRECTIONS, METHODS, gaussian_coupling, opposite
-from sbcore.ipf.training import Fitter, Fitting
+from sbcore.ipf.training import BridgeTrainer
 from sbcore.plane.pairs import PLANE
 from sbcore.runtime import checks
 from studies import translation
@@ -46,20 +47,20 @@ COLOURS = {"dsb": "#b3123c", "dsbm": "#1f5fa8"}
 # the plane is a factor on the spread of the target: a reference that falls short of the target
 # takes many iterations, one that overshoots has larger steps.
 PLANE_PLANS = {
-    "dsb": Fitting("dsb", 1.0, 30, iterations=4, half_steps=250, cache=8000, refresh=40),
-    "dsbm": Fitting("dsbm", 1.0, 30, iterations=2, half_steps=800, cache=20_000, refresh=200),
+    "dsb": BridgePlan("dsb", 1.0, 30, iterations=4, half_steps=250, cache=8000, refresh=40),
+    "dsbm": BridgePlan("dsbm", 1.0, 30, iterations=2, half_steps=800, cache=20_000, refresh=200),
 }
 # Mean matching regresses on the noise of single steps: the squared error of the coupling goes as
 # dim^2 / paths, so it takes large caches and batches; few steps, as each state then says more.
 GAUSSIAN_PLANS = {
-    "dsb": Fitting("dsb", 1.0, 12, iterations=5, half_steps=1000, cache=40_000, refresh=100),
-    "dsbm": Fitting("dsbm", 1.0, 20, iterations=3, half_steps=600, cache=40_000, refresh=50),
+    "dsb": BridgePlan("dsb", 1.0, 12, iterations=5, half_steps=1000, cache=40_000, refresh=100),
+    "dsbm": BridgePlan("dsbm", 1.0, 20, iterations=3, half_steps=600, cache=40_000, refresh=50),
 }
 GAUSSIAN_BATCHES = {"dsb": 4096, "dsbm": 2048}
 GAUSSIAN_WIDTH = 64
 LEARNING = {"batch_size": 1024, "learning_rate": 3e-3, "ema": 0.15}
 # A short reference, half the spread of the data: IPF 1 alone does not reach the Gaussian.
-GENERATION = Fitting("dsb", 0.5, 20, iterations=4, half_steps=500, cache=20_000, refresh=100)
+GENERATION = BridgePlan("dsb", 0.5, 20, iterations=4, half_steps=500, cache=20_000, refresh=100)
 GENERATION_STEPS = (20, 30)
 BATCH = 10_000  # points carried at once
 DRAWS = 3  # behind each W2 of the plane: masses of modes differ by chance between samples
@@ -82,7 +83,7 @@ class Sizes(NamedTuple):
     seed: int
     methods: tuple[str, ...]
 
-    def plan(self, plan: Fitting, **options: Any) -> Fitting:
+    def plan(self, plan: BridgePlan, **options: Any) -> BridgePlan:
         """A plan with the study's seed, cut short for a quick run."""
         plan = replace(plan, **(LEARNING | options), seed=self.seed, evaluate=1000)
         if not self.quick:
@@ -116,7 +117,7 @@ def run(options: argparse.Namespace, progress: Progress) -> Report:
     return report
 
 
-def train(fitter: Fitter, what: str, progress: Progress) -> list[dict[str, Any]]:
+def train(fitter: BridgeTrainer, what: str, progress: Progress) -> list[dict[str, Any]]:
     """Run a fitter to its end; the diagnostics of its half-bridges."""
     for done in fitter:
         if done.step % 20 == 0 or done.evaluation:
@@ -125,7 +126,7 @@ def train(fitter: Fitter, what: str, progress: Progress) -> list[dict[str, Any]]
 
 
 @torch.no_grad()
-def carried(fitter: Fitter, start: Tensor, direction: str, seed: int) -> Tensor:
+def carried(fitter: BridgeTrainer, start: Tensor, direction: str, seed: int) -> Tensor:
     """Where points (n, d) end, by the weight averages of this moment."""
     generator = torch.Generator().manual_seed(seed)
     ends = []
@@ -216,7 +217,7 @@ def gaussian_part(report: Report, sizes: Sizes, progress: Progress) -> None:
         for method in sizes.methods:
             plan = sizes.plan(GAUSSIAN_PLANS[method], batch_size=GAUSSIAN_BATCHES[method])
             truth = gaussian_pair(dim, plan.sigma, sizes.seed)
-            fitter = Fitter(*truth.ends(), NetworkConfig((dim,), width=GAUSSIAN_WIDTH), plan)
+            fitter = BridgeTrainer(*truth.ends(), NetworkConfig((dim,), width=GAUSSIAN_WIDTH), plan)
             start = fitter.ends["forward"].draw(n, torch.Generator().manual_seed(sizes.seed))
             errors = curves[dim, method] = []
             for done in fitter:
@@ -299,16 +300,16 @@ def plane_part(report: Report, sizes: Sizes, progress: Progress) -> None:
     report.figures["iterations"] = history_figure(histories)
 
 
-def plane_fitter(method: str, pair: tuple[str, str], sizes: Sizes) -> Fitter:
+def plane_fitter(method: str, pair: tuple[str, str], sizes: Sizes) -> BridgeTrainer:
     """The training of one cell of the table."""
     sets = [Ends(name, PLANE[name]) for name in pair]
     plan = sizes.plan(PLANE_PLANS[method])
     if method == "dsb":
         plan = replace(plan, sigma=plan.sigma * spread(sets[1]))
-    return Fitter(*sets, NetworkConfig((2,)), plan)
+    return BridgeTrainer(*sets, NetworkConfig((2,)), plan)
 
 
-def distances(fitter: Fitter, direction: str, sizes: Sizes) -> tuple[list[float], Tensor]:
+def distances(fitter: BridgeTrainer, direction: str, sizes: Sizes) -> tuple[list[float], Tensor]:
     """W2 to the set that it should reach, for each draw, and the ends of the last (n, 2)."""
     found = []
     for draw in range(DRAWS):
@@ -427,14 +428,14 @@ def generation_part(report: Report, sizes: Sizes, progress: Progress) -> None:
     report.tables.append(table)
 
 
-def generated(name: str, plan: Fitting, sizes: Sizes, progress: Progress) -> list[float]:
+def generated(name: str, plan: BridgePlan, sizes: Sizes, progress: Progress) -> list[float]:
     """W2 of generated points after the first iteration and, if there are more, after the last.
 
     The sigma of the plan is a factor on the spread of the data.
     """
     data = Ends(name, PLANE[name])
     plan = replace(plan, sigma=plan.sigma * spread(data))
-    fitter = Fitter(data, blurred(data, plan.sigma), NetworkConfig((2,)), plan)
+    fitter = BridgeTrainer(data, blurred(data, plan.sigma), NetworkConfig((2,)), plan)
     what, found = f"{name}, {plan.steps} steps, {plan.iterations} iterations", []
     last = 2 * plan.iterations - 2  # the other direction after it is not needed
     for done in fitter:
@@ -454,7 +455,7 @@ def blurred(data: Ends, sigma: float) -> Ends:
     def draw(n: int, generator: torch.Generator) -> Tensor:
         return middle + width * torch.randn(n, len(middle), generator=generator)
 
-    return Ends(GAUSSIAN, draw)
+    return Ends("gaussian", draw)
 
 
 PARTS = {"gaussians": gaussian_part, "plane": plane_part, "generation": generation_part}

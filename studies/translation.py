@@ -15,7 +15,7 @@ from torch import Tensor
 from sbcore.data.pictures import load_images, load_labels
 from sbcore.ipf.bridge import TranslationBridge
 from sbcore.ipf.reference import DIRECTIONS, opposite
-from sbcore.ipf.training import Fitting
+from sbcore.ipf.plan import BridgePlan
 from sbcore.plane.pairs import held_out
 from sbcore.runtime import checks
 from sbcore.runtime.metrics import frechet_distance
@@ -166,7 +166,7 @@ def card(bridge: TranslationBridge, table: Table) -> str:
     """The model card in Markdown."""
     facts: dict[str, Any] = bridge.facts
     training, about = facts["training"], facts.get("data", {})
-    plan, licence = Fitting(**training["plan"]), about.get("license", "unknown")
+    plan, licence = BridgePlan(**training["plan"]), about.get("license", "unknown")
     first, last = bridge.sets
     images = plan.batch_size * sum(map(plan.length, range(training["half_bridges"])))
     lines = [

@@ -16,8 +16,8 @@ from demo import plane, runs, widgets
 from sbcore import (
     DIRECTIONS,
     DISTRIBUTIONS,
-    Fitter,
-    Fitting,
+    BridgePlan,
+    BridgeTrainer,
     NetworkConfig,
     Step,
     TranslationBridge,
@@ -50,7 +50,7 @@ class Fitted:
 
 def fitter_of(
     source: str, target: str, method: str, sigma: Any, iterations: Any, half_steps: Any
-) -> Fitter:
+) -> BridgeTrainer:
     """The training of a pair, not begun.
 
     Raises:
@@ -63,7 +63,7 @@ def fitter_of(
     if method not in METHODS.values():
         names = ", ".join(METHODS.values())
         raise ValueError(f"The method must be one of {names}; got {method!s:.40}.")
-    plan = Fitting(
+    plan = BridgePlan(
         method,
         sigma=runs.number("Sigma", sigma, 0.1, 10),
         steps=STEPS,
@@ -75,10 +75,10 @@ def fitter_of(
         cache=8000,
         evaluate=PARTICLES,
     )
-    return Fitter(plane_end(source, 0), plane_end(target, 1), NetworkConfig((2,)), plan)
+    return BridgeTrainer(plane_end(source, 0), plane_end(target, 1), NetworkConfig((2,)), plan)
 
 
-def fit(fitter: Fitter, fitted: Fitted) -> Iterator[tuple[Any, bool]]:
+def fit(fitter: BridgeTrainer, fitted: Fitted) -> Iterator[tuple[Any, bool]]:
     """Train, and keep the bridge of every iteration: (progress, whether one is new) as it goes."""
     fitted.bridges[:], fitted.history[:] = [fitter.model()], []
     shown = time.monotonic()
@@ -259,7 +259,7 @@ def _wire(
     widgets.compute(iteration.release, look, [fitted, iteration, seed, *chosen], views, status)
 
 
-def training_html(fitter: Fitter, progress: Any) -> str:
+def training_html(fitter: BridgeTrainer, progress: Any) -> str:
     """Progress of a training."""
     fraction, left = (progress.fraction, progress.seconds_left) if progress else (0.0, None)
     text = f"training · iteration {fitter.iteration} of {fitter.plan.iterations}"
