@@ -26,7 +26,7 @@ from sbcore.ipf.paths import walk
 from sbcore.ipf.plan import BridgePlan
 from sbcore.ipf.reference import DIRECTIONS, METHODS, gaussian_coupling, opposite
 from sbcore.ipf.training import BridgeTrainer
-from sbcore.plane.pairs import PLANE
+from sbcore.plane.pairs import GAUSSIAN, PLANE
 from sbcore.runtime import checks
 from studies import translation
 from studies.report import Progress, Report, Table

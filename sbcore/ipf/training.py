@@ -170,13 +170,16 @@ class BridgeTrainer(Trainer):
         """One step of the half-bridge; None if it was stopped while it measured."""
         return next(self._steps, None)
 
-    def examine(self, stopped: bool = False) -> dict[str, Any] | None:
+    def salvage(self) -> None:
+        """Leave something usable behind a very short run."""
+        if self.folder is not None and not (self.folder / "config.json").exists():
+            self.publish()
+
+    def examine(self, last: bool) -> dict[str, Any] | None:
         """At the end of a half-bridge: measure, publish, go on with the other direction."""
-        if stopped:
-            if self.folder is not None and not (self.folder / "config.json").exists():
-                self.publish()
-            return None
         if self.learner.done < self.plan.length(self.half):
+            if last:
+                self.salvage()
             return None
         evaluation: dict[str, Any] = {
             "iteration": self.half // 2 + 1,

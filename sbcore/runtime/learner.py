@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from sbcore.runtime import checks
-from sbcore.runtime.optimizers import OPTIMIZERS, make_optimizer
+from sbcore.runtime.optimizers import MOMENTS, OPTIMIZERS, make_optimizer
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
@@ -139,9 +139,11 @@ class Learner(Generic[NetworkT]):
         for name, tensor in saved.items():
             index, _, key = name.partition(".")
             weight = weights[int(index)]
+            if key not in MOMENTS[self.plan.optimizer] or (
+                tensor.dim() and tensor.shape != weight.shape
+            ):
+                return False
             if tensor.dim():
-                if tensor.shape != weight.shape:
-                    return False
                 # The fused update walks weights and moments as one: they need the same layout.
                 tensor = torch.empty_like(weight).copy_(tensor)
             state.setdefault(int(index), {})[key] = tensor

@@ -14,7 +14,11 @@ from torch import Tensor, nn
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 ENDS = ("stem", "head", "position", "embedding")  # of a network: its first and last layers
-OPTIMIZERS = ("muon", "adam")
+MOMENTS = {
+    "muon": {"momentum", "first", "second", "step"},
+    "adam": {"exp_avg", "exp_avg_sq", "step"},
+}
+OPTIMIZERS = tuple(MOMENTS)
 
 
 def make_optimizer(

@@ -86,8 +86,12 @@ class Trainer(ABC):
         """One gradient step; its loss. None if only a measurement is left to do."""
 
     @abstractmethod
-    def examine(self, stopped: bool = False) -> dict[str, Any] | None:
-        """Measure and publish if that is due; ``stopped``: if nothing has been published yet."""
+    def examine(self, last: bool) -> dict[str, Any] | None:
+        """Measure and publish if that is due; ``last``: the run ends or is out of time."""
+
+    @abstractmethod
+    def salvage(self) -> None:
+        """Publish what there is if nothing has been published: the run is stopped."""
 
     def begin(self) -> None:  # noqa: B027  a hook
         """Make the learner for where the counters stand."""
@@ -120,16 +124,18 @@ class Trainer(ABC):
             DivergedError: If something is not finite; what was saved before stays.
         """
         self._ticked, saved, speed = time.monotonic(), self.call_seconds, 0.0
+        over = self.finished or self.seconds_left <= 0
         try:
-            while not self.finished and self.seconds_left > 0:
+            while not over:
                 loss = self.advance()
                 if loss is not None:
                     self._count(loss)
                 rate = self.batch / max(1e-9, self._tick())
                 speed += (0.05 if speed else 1.0) * (rate - speed)
-                evaluation = self.examine()
-                self._tick()
                 over = self.finished or self.seconds_left <= 0
+                evaluation = self.examine(over)
+                over = over or self.finished
+                self._tick()
                 if over or evaluation or self.call_seconds - saved > self.save_seconds:
                     self.save()
                     saved = self.call_seconds
@@ -141,7 +147,7 @@ class Trainer(ABC):
             raise DivergedError(self._diverged(error)) from error
         except BaseException:
             self.save()
-            self.examine(stopped=True)
+            self.salvage()
             raise
 
     def _count(self, loss: float) -> None:
@@ -326,15 +332,16 @@ class NetworkTrainer(Trainer):
         loss = self.batch_loss(self.learner.network, random)
         return self.learner.step(loss, self.plan.rate(self.fraction))
 
+    def salvage(self) -> None:
+        """Leave something usable behind a very short run."""
+        if not self.history:
+            self.examine(last=True)
+
     @torch.no_grad()
-    def examine(self, stopped: bool = False) -> dict[str, Any] | None:
+    def examine(self, last: bool) -> dict[str, Any] | None:
         """Measure the averages on held-out pictures and publish the best, if that is due."""
-        due = self.call_seconds - self._evaluated > 60 * self.plan.evaluate_minutes
-        if stopped:
-            due = not self.history
-        elif self.finished or self.seconds_left <= 0:
-            due = True
-        if not due:
+        waited = self.call_seconds - self._evaluated
+        if not last and waited <= 60 * self.plan.evaluate_minutes:
             return None
         found = {name: self.evaluate(network) for name, network in self.networks.items()}
         best = min(found, key=lambda name: found[name]["score"])
