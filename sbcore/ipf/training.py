@@ -77,7 +77,7 @@ class BridgeTrainer(Trainer):
         _check_shapes(source, target, config)
         free = ("iterations", "max_minutes", "save_minutes", "evaluate")
         fixed = {name: value for name, value in asdict(plan).items() if name not in free}
-        sets = {end.name: [end.size, end.checksum] for end in (source, target)}
+        sets = [[end.name, end.size, end.checksum] for end in (source, target)]
         super().__init__(
             plan,
             folder and folder / "training",
@@ -88,7 +88,7 @@ class BridgeTrainer(Trainer):
             raise ValueError("a bridge trains on one device: start it without accelerate launch")
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-        self.plan, self.folder, self.facts = plan, folder, facts or {}
+        self.plan, self.folder, self.facts, self._cpu = plan, folder, facts or {}, cpu
         self.device = self.accelerator.device
         self.ends = {"forward": source, "backward": target}  # where a direction starts
         self.parts = schedule(plan.steps, plan.contrast)
@@ -148,12 +148,12 @@ class BridgeTrainer(Trainer):
 
     def begin(self) -> None:
         """Start a half-bridge with the average of its direction and a new optimiser."""
-        self.accelerator.free_memory()  # it holds the network and optimiser before
         plan, against = self.plan, opposite(self.direction)
         average = self.average[self.direction]
         raw = copy.deepcopy(average).train().requires_grad_(True)
         follower = WeightAverage(raw, plan.ema, into=average)
-        self.learner = Learner(raw, plan, self.accelerator, [follower])
+        # An accelerator of its own: it never lets go of a network that it was given.
+        self.learner = Learner(raw, plan, Accelerator(cpu=self._cpu), [follower])
         half = self.half
         self._steps = fit_half_bridge(
             self.learner,

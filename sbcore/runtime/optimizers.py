@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 ENDS = ("stem", "head", "position", "embedding")  # of a network: its first and last layers
-MOMENTS = {
-    "muon": {"momentum", "first", "second", "step"},
-    "adam": {"exp_avg", "exp_avg_sq", "step"},
+MOMENTS = {  # of each optimiser: the entries of its state
+    "muon": ("momentum", "first", "second", "step"),
+    "adam": ("exp_avg", "exp_avg_sq", "step"),
 }
 OPTIMIZERS = tuple(MOMENTS)
 

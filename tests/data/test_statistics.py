@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sbcore.data.statistics import mean_and_std, principal_components
+from sbcore.data.statistics import checksum, mean_and_std, principal_components
 from tests.conftest import smooth_pictures
 
 
@@ -62,3 +62,12 @@ def test_constant_pictures_have_the_floor_of_eight_bits_as_variance() -> None:
     mean, _ = mean_and_std(pictures, False)
     _, eigenvalues, rest = principal_components(pictures, mean, 2, False)
     assert eigenvalues.min() > 0 and rest > 0
+
+
+def test_checksum_tells_sets_and_orders_apart_but_not_layouts() -> None:
+    pictures = smooth_pictures(6, size=8)
+    found = checksum(pictures)
+    assert found == checksum(pictures.contiguous(memory_format=torch.channels_last))
+    changed = pictures.clone()
+    changed[3, 0, 0, 0] += 1
+    assert len({found, checksum(changed), checksum(pictures.flip(0)), checksum(pictures[:5])}) == 4

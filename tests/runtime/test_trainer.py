@@ -352,7 +352,7 @@ def test_a_branch_resumes_where_it_stood(tmp_path: Path) -> None:
 
 
 def test_nothing_to_finish_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="there is no run to finish: .* is missing"):
+    with pytest.raises(ValueError, match="there is no run to finish"):
         toy(tmp_path, images=None, finish=24)
 
 
@@ -361,18 +361,18 @@ def test_nothing_to_finish_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_time_alone_is_the_length_over_all_calls(tmp_path: Path, clock: list[float]) -> None:
-    """A step takes a second; the learning rate falls over the last 30 of 100 seconds."""
+    """A step takes a second, and the last of 99.25 seconds is in the hundredth."""
 
     def rates(trainer: NetworkTrainer, steps: int | None = None) -> list[float]:
         found = []
         for progress in trainer:
             found.append(trainer.learner.optimizer.param_groups[0]["lr"])
-            assert progress.seconds_left == pytest.approx(100 - trainer.seconds)
+            assert progress.seconds_left == max(0, 99.25 - trainer.seconds)
             if len(found) == steps:
                 break
         return found
 
-    options = {"images": None, "max_minutes": 100 / 60}
+    options = {"images": None, "max_minutes": 99.25 / 60}
     whole = toy(tmp_path / "whole", **options)
     expected = rates(whole)
     first = rates(toy(tmp_path / "parts", **options), 80)
@@ -386,7 +386,7 @@ def test_time_alone_is_the_length_over_all_calls(tmp_path: Path, clock: list[flo
 
 
 def test_time_beside_a_length_bounds_each_call(tmp_path: Path, clock: list[float]) -> None:
-    options = {"images": 8 * 100, "max_minutes": 30 / 60}
+    options = {"images": 8 * 100, "max_minutes": 29.25 / 60}
     first = toy(tmp_path, **options)
     assert len(run(first)) == 30 and first.fraction == 0.3 and first.history
     assert len(run(toy(tmp_path, resume=True, **options))) == 30

@@ -1,12 +1,9 @@
-"""The facade of a bridge between two sets, its checkpoints, and `train.py dsb`."""
+"""The facade of a bridge between two sets, and its checkpoints."""
 
 from __future__ import annotations
 
-import gzip
 import itertools
 import json
-import struct
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-import train
 from sbcore import CheckpointError
 from sbcore.ipf.bridge import TranslationBridge
 from sbcore.ipf.network import NetworkConfig, Pair, load_translation, save_translation
-from sbcore.plane.pairs import PLANE, Loading, open_pair
 from tests.conftest import perturb, smooth_pictures
 
 CONFIG = {"name": "tiny", "sets": ["digits", "letters"], "method": "dsbm", "sigma": 1.0}
@@ -199,142 +194,3 @@ def test_truncated_weights(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(CheckpointError, match="truncated"):
         TranslationBridge.from_pretrained(folder)
-
-
-# ----------------------------------------------------------------------------------------------
-# Sets and the command line
-
-
-@pytest.mark.parametrize("name", PLANE)
-def test_sets_of_the_plane(name: str) -> None:
-    points = PLANE[name](1000, torch.Generator().manual_seed(0))
-    assert points.shape == (1000, 2)
-    assert points.isfinite().all()
-
-
-def test_sets_follow_the_benchmark() -> None:
-    """Moments of Tong et al.'s sets: radius 5 and covariance sqrt(0.1); moons by uniform noise."""
-    eight = PLANE["8-gaussians"](40_000, torch.Generator().manual_seed(0))
-    assert eight.square().sum(1).mean() == pytest.approx(25 + 2 * 0.1**0.5, rel=0.01)
-    moons = PLANE["half-moons"](40_000, torch.Generator().manual_seed(0))
-    assert torch.allclose(moons.mean(0), torch.tensor([0.8, 0.05]), atol=0.03)
-    curve = PLANE["s-curve"](40_000, torch.Generator().manual_seed(0))
-    assert curve[:, 0].abs().max() < 1.9
-    assert curve[:, 1].abs().max() == pytest.approx(3, abs=0.4)
-
-
-def idx_file(path: Path, n: int, size: int = 8) -> Path:
-    """An IDX file of random smooth pictures."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = smooth_pictures(n, size, 1, seed=n).numpy().tobytes()
-    path.write_bytes(gzip.compress(struct.pack(">IIII", 0x803, n, size, size) + content))
-    return path
-
-
-def test_pictures_are_named_by_their_folder(tmp_path: Path) -> None:
-    paths = [idx_file(tmp_path / name / "a-idx3-ubyte.gz", 30) for name in ("digits", "letters")]
-    first, second = open_pair(*map(str, paths), Loading(size=8))
-    assert (first.name, second.name) == ("digits", "letters")
-    drawn = first.draw(5, torch.Generator().manual_seed(0))
-    assert drawn.shape == (5, 1, 8, 8)
-    assert -1 <= drawn.min() < 0 < drawn.max() <= 1
-
-
-def test_pictures_meet_a_gaussian_but_no_moons(tmp_path: Path) -> None:
-    path = str(idx_file(tmp_path / "a-idx3-ubyte.gz", 30))
-    noise, _ = open_pair("gaussian", path, Loading(size=8))
-    assert noise.shape == (1, 8, 8)
-    with pytest.raises(ValueError, match="do not go with pictures"):
-        open_pair(path, "moons", Loading(size=8))
-
-
-def test_unknown_set() -> None:
-    with pytest.raises(ValueError, match=r"no data at banana \(sets in the plane: gaussian"):
-        open_pair("moons", "banana", Loading())
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["train.py", "dsb", *arguments])
-    return train.main()
-
-
-SHORT = ("--half-steps", "3", "--iterations", "1", "--batch-size", "8", "--cache", "16", "--cpu")
-SHORT += ("--evaluate", "8", "--steps", "3")
-
-
-def test_command_trains_points_and_resumes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    sets = ("--source", "moons", "--target", "spirals", "--out", str(tmp_path / "m"))
-    assert run(monkeypatch, *sets, *SHORT) == 0
-    assert "iteration 1, forward trained" in capsys.readouterr().out
-    assert run(monkeypatch, *sets, *SHORT, "--iterations", "2", "--resume") == 0
-    history = json.loads((tmp_path / "m" / "history.json").read_text())
-    assert [entry["iteration"] for entry in history] == [1, 1, 2, 2]
-    assert (tmp_path / "m" / "history.png").stat().st_size > 5000
-    bridge = TranslationBridge.from_pretrained(tmp_path / "m")
-    assert bridge.sets == ("moons", "spirals")
-    assert bridge.translate(torch.zeros(3, 2)).result().shape == (3, 2)
-
-
-def test_command_out_of_time_says_how_to_go_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    sets = ("--source", "moons", "--target", "rings", "--out", str(tmp_path / "m"))
-    options = ("--max-minutes", "1e-9", "--method", "dsb", "--printed")
-    assert run(monkeypatch, *sets, *SHORT, *options) == 0
-    assert "iteration 1; --resume continues" in capsys.readouterr().err
-    bridge = TranslationBridge.from_pretrained(tmp_path / "m")
-    assert bridge.facts["training"]["plan"]["printed"]
-    assert bridge.translate(torch.zeros(3, 2)).result().shape == (3, 2)
-
-
-def test_names_do_not_hide_the_noise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = str(idx_file(tmp_path / "a" / "a-idx3-ubyte.gz", 30))
-    sets = ("--source", "gaussian", "--target", path, "--out", str(tmp_path / "m"))
-    options = ("--size", "8", "--channels", "8", "16", "--names", "static", "glyphs")
-    assert run(monkeypatch, *sets, *SHORT, *options) == 0
-    bridge = TranslationBridge.from_pretrained(tmp_path / "m")
-    assert bridge.sets == ("static", "glyphs")
-    assert bridge.starts_from_noise("forward") and not bridge.starts_from_noise("backward")
-    assert bridge.translate(0.5 + 0.5 * torch.randn(2, 1, 8, 8)).result().shape == (2, 1, 8, 8)
-
-
-def test_command_trains_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = [str(idx_file(tmp_path / f"{i}" / "a-idx3-ubyte.gz", 30)) for i in range(2)]
-    options = ("--size", "8", "--channels", "8", "16", "--method", "dsb", "--license", "free")
-    sets = ("--source", paths[0], "--target", paths[1], "--out", str(tmp_path / "m"))
-    assert run(monkeypatch, *sets, *SHORT, *options) == 0
-    bridge = TranslationBridge.from_pretrained(tmp_path / "m")
-    assert bridge.translate(pictures(1), "backward").result().shape == (1, 1, 8, 8)
-    assert bridge.facts["data"] == {"name": "0, 1", "license": "free"}
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (("--steps", "0"), "steps must be a whole number of at least 1"),
-        (("--sigma", "-1"), "sigma must be a finite number > 0"),
-        (("--target", "nowhere.zip"), "no data at nowhere.zip"),
-        (("--width", "0"), "width, patch and blocks must be at least 1"),
-    ],
-)
-def test_command_refuses_with_a_sentence(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    options: tuple[str, ...],
-    message: str,
-) -> None:
-    sets = ("--source", "moons", "--target", "rings", "--out", str(tmp_path / "m"))
-    assert run(monkeypatch, *sets, *SHORT, *options) == 1
-    assert message in capsys.readouterr().err
-
-
-def test_one_picture_is_no_set(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    paths = [str(idx_file(tmp_path / f"{n}" / "a-idx3-ubyte.gz", n)) for n in (30, 1)]
-    sets = ("--source", paths[0], "--target", paths[1], "--out", str(tmp_path / "m"))
-    assert run(monkeypatch, *sets, *SHORT, "--size", "8") == 1
-    assert "1 pictures; at least 2 are needed" in capsys.readouterr().err
