@@ -70,11 +70,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         for name, (purpose, *_) in COMMANDS.items()
     )
     run = ("max_minutes", "batch_size", "learning_rate", "seed", "save_minutes")
-    network_run = ("images", *run, "evaluate_minutes")
+    network_run = (*run, "evaluate_minutes")
     for sub in (score, ratio, features):
         add(sub, "--data", "folder, zip, CIFAR archive or IDX file", required=True)
         add(sub, "--val", "held-out pictures; without: val beside train, or 5 % of the data")
         add(sub, "--limit", "use at most this many pictures; without: all", type=int)
+        length = f"training pictures in all; without: by --max-minutes, else {IMAGES:,}"
+        add(sub, "--images", length, type=int)
     add_fields(score, ScorePlan, *network_run, "optimizer", "open_ended", "finish", "ema")
     add_fields(score, ScorePlan, "long_ema", "decay", "noise_mean", "noise_std", "noise_tail")
     add(score, "--preset", "picture size, network, sigma and tau", "celeba64", choices=PRESETS)
@@ -87,9 +89,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add_fields(features, NetworkPlan, *network_run, learning_rate=2e-3, batch_size=128)
     add(features, "--size", "side of the pictures, in pixels", 64, type=int)
     add(features, "--grey", "pictures without colours", action="store_true")
-    sets = f"pictures as for score, or one of {', '.join(PLANE)}"
+    sets = f"set to start from: pictures as for score, or one of {', '.join(PLANE)}"
     add(dsb, "--source", sets, required=True)
-    add(dsb, "--target", "likewise", required=True)
+    add(dsb, "--target", "set to end in, likewise", required=True)
     add(dsb, "--names", "of the sets, for people; without: of their files", nargs=2)
     add_fields(dsb, BridgePlan, "method", "sigma", "steps", "contrast", "printed", "iterations")
     add_fields(dsb, BridgePlan, "half_steps", "first", "cache", "refresh", "evaluate", *run)
@@ -127,8 +129,8 @@ def add_fields(parser: argparse.ArgumentParser, config: type, *names: str, **def
     for name in names:
         default = defaults.get(name, getattr(config, name))
         text = docs[name].rstrip(".")
-        if default is None and name in defaults:
-            text += "; without: as in the preset"
+        if default is None:
+            text += f" (default: {'as in the preset' if name in defaults else 'none'})"
         text = text[0].lower() + text[1:] if text[1].islower() else text
         options: dict[str, Any] = {"dest": name}
         kind = hints[name]

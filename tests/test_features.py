@@ -24,7 +24,7 @@ from sbcore.features import (
     random_views,
     save_features,
 )
-from sbcore.runtime.trainer import Plan
+from sbcore.runtime.trainer import NetworkPlan
 from studies.features import blur, coarse, damages, repeated, verdict
 from tests.conftest import REPOSITORY, smooth_pictures
 
@@ -118,7 +118,7 @@ def gratings(n: int) -> torch.Tensor:
 
 def test_training_learns_what_views_share_and_leaves_unit_variance(tmp_path: Path) -> None:
     pictures = gratings(64)
-    plan = Plan(images=40 * 16, batch_size=16, learning_rate=5e-4, warmup_steps=5)
+    plan = NetworkPlan(images=40 * 16, batch_size=16, learning_rate=5e-4, warmup_steps=5)
     progress = list(feature_trainer(pictures, pictures[:32], plan, tmp_path, cpu=True))
     assert progress[-1].evaluation["score"] < math.log(31) - 0.5  # that of guessing
     network = load_features(tmp_path)

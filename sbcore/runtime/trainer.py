@@ -240,13 +240,13 @@ class NetworkPlan(Plan):
     """How long to train one network, and how its learning rate ends."""
 
     images: int | None = None
-    """Training pictures in all; without, --max-minutes is the length, over all resumptions."""
+    """Training pictures in all; without, the time is the length, over all resumptions."""
     decay: float = 0.3
     """Last part of the run over which the learning rate falls linearly to 0."""
     open_ended: bool = False
     """No planned end: a constant learning rate, until the run is stopped."""
     finish: int | None = None
-    """Branch off the run in --out: the learning rate falls to 0 over so many pictures."""
+    """Branch off the run so far: the learning rate falls to 0 over so many pictures."""
     long_ema: float | None = None
     """Half-life of a second weight average; the better of the two is published."""
     evaluate_minutes: float = 10.0

@@ -58,8 +58,8 @@ def test_denoising_loss_weighs_each_picture_by_its_own_level_and_unwraps_data_pa
             super().__init__()
             self.module = denoiser
 
-        def forward(self, *arguments: Tensor) -> Tensor:
-            return self.module(*arguments)
+        def forward(self, *arguments: Tensor, **options: bool) -> Tensor:
+            return self.module(*arguments, **options)
 
     torch.testing.assert_close(denoising_loss(Wrapped(), x0, s, noise), expected)
 
@@ -116,7 +116,7 @@ def test_huge_logits_do_not_overflow(logit: float) -> None:
 
 
 def test_density_ratio_of_a_gaussian_is_learned_in_the_plane() -> None:
-    """G4: r*(x) = (d/2) ln(tau / v) - |x|^2 (1/v - 1/tau) / 2 with v = c + sigma^2."""
+    """r*(x) = (d/2) ln(tau / v) - |x|^2 (1/v - 1/tau) / 2 with v = c + sigma^2."""
     c, sigma, tau = 0.25, 1.0, 4.0
     v = c + sigma**2
     torch.manual_seed(0)
