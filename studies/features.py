@@ -17,8 +17,7 @@ from torch import Tensor
 
 from sbcore.data.pictures import load_images, split_validation
 from sbcore.features import FeatureNet, load_features
-from sbcore.runtime import checkpoints
-from sbcore.runtime import checks
+from sbcore.runtime import checkpoints, checks
 from sbcore.runtime.metrics import frechet_distance, precision_recall
 from studies.report import Progress, Report, Table
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from sbcore.data.pictures import load_images, load_labels
 from sbcore.ipf.bridge import TranslationBridge
-from sbcore.ipf.reference import DIRECTIONS, opposite
 from sbcore.ipf.plan import BridgePlan
+from sbcore.ipf.reference import DIRECTIONS, opposite
 from sbcore.plane.pairs import held_out
 from sbcore.runtime import checks
 from sbcore.runtime.metrics import frechet_distance
@@ -73,7 +73,7 @@ class Judged:
 def pictures_part(report: Report, options: argparse.Namespace, progress: Progress) -> None:
     """Add the table of translated pictures, by iteration, and a sheet; write the card."""
     count = checks.whole("count", options.count, least=10)
-    count, epochs = (20, 1) if options.quick else (count, checks.whole("epochs", options.epochs)
+    count, epochs = (20, 1) if options.quick else (count, checks.whole("epochs", options.epochs))
     bridge = TranslationBridge.from_pretrained(options.model)
     sets = [
         open_set(name, path, bridge.shape, count, epochs, options.seed, progress)

@@ -59,14 +59,15 @@ class Muon(torch.optim.Optimizer):
         super().__init__([group for group in groups if group["params"]], defaults)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+    def step(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, closure: Callable[[], float] | None = None
+    ) -> None:
         """Update every weight that has a gradient."""
         for group in self.param_groups:
             update = self._muon if group["muon"] else self._adam
             for weight in group["params"]:
                 if weight.grad is not None:
                     update(weight, weight.grad, self.state[weight], group)
-        return None
 
     def _muon(
         self, weight: Tensor, grad: Tensor, state: dict[str, Tensor], group: dict[str, Any]
