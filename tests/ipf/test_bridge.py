@@ -14,6 +14,7 @@ from torch import Tensor
 from sbcore import CheckpointError
 from sbcore.ipf.bridge import TranslationBridge
 from sbcore.ipf.network import NetworkConfig, Pair, load_translation, save_translation
+from sbcore.runtime.noise import Noise
 from tests.conftest import perturb, smooth_pictures
 
 CONFIG = {"name": "tiny", "sets": ["digits", "letters"], "method": "dsbm", "sigma": 1.0}
@@ -102,7 +103,7 @@ def test_first_step_by_hand(bridge: TranslationBridge, folder: Path) -> None:
     step = next(bridge.translate(image[None], seed=seed))
     assert torch.allclose(step.denoised, (end + 1) / 2, atol=1e-5)
     h = 1 - (2 * step.s) ** 2  # sigma is 1 and the whole path to come, so it is p too
-    noise = torch.randn(1, 8, 8, generator=torch.Generator().manual_seed(seed))
+    noise = Noise([seed], (1, 8, 8), "forward").draw()
     y = x + h * (end - x) + h**0.5 * (1 - h / 2) * noise
     with torch.no_grad():
         expected = y + h / (2 - h) * (pair["forward"](y, 1 - h) - end)
