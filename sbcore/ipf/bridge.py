@@ -14,7 +14,7 @@ from sbcore.ipf.network import EndPoint, Pair, load_translation
 from sbcore.ipf.paths import walk
 from sbcore.ipf.reference import DIRECTIONS, opposite, schedule
 from sbcore.runtime import checkpoints, checks
-from sbcore.runtime.devices import best_device, device_name
+from sbcore.runtime.devices import best_device, channels_last, device_name
 from sbcore.runtime.noise import Noise
 from sbcore.runtime.run import Evaluations, Run, Step, pictures
 
@@ -50,7 +50,7 @@ class TranslationBridge:
         self._unit = 0.5 if self.pictures else 1.0  # [-1, 1] inside, [0, 1] outside
         self._pair = pair.eval().requires_grad_(False).to(self.device)
         if self.pictures:
-            self._pair.to(memory_format=torch.channels_last)
+            channels_last(self._pair)
         if bf16 is None:
             bf16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
         self.bf16 = bf16

@@ -27,6 +27,7 @@ from sbcore.ipf.network import NetworkConfig, Pair, save_translation
 from sbcore.ipf.paths import walk
 from sbcore.ipf.plan import BridgePlan
 from sbcore.ipf.reference import DIRECTIONS, opposite, schedule
+from sbcore.runtime.checkpoints import write_atomically
 from sbcore.runtime.devices import channels_last, device_name, uses_bf16
 from sbcore.runtime.learner import Learner, WeightAverage
 from sbcore.runtime.metrics import sliced_w2
@@ -263,7 +264,7 @@ class BridgeTrainer(Trainer):
             return
         save_translation(self.folder, self.average, self._config())
         text = json.dumps(self.history, indent=1)
-        (self.folder / "history.json").write_text(text, encoding="utf-8")
+        write_atomically(self.folder / "history.json", text.encode())
         if self.half and self.half % 2 == 0:
             number, training = self.half // 2, self.folder / "training"
             for old in training.glob("iteration-*") if number == 1 else ():  # of another run

@@ -5,17 +5,17 @@ Public coordinates are plane units; inside, points are centred, as pictures are.
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sbcore.plane.distributions import EXTENT, Distribution
 from sbcore.runtime import checks
+from sbcore.runtime.learner import WeightAverage
 from sbcore.runtime.metrics import sliced_w2
 from sbcore.runtime.noise import Noise
 from sbcore.runtime.run import Evaluations, Run, Step
@@ -85,7 +85,6 @@ class PlaneBridge:
         self.sigma = checks.number("sigma", sigma, above=0)
         self.tau = checks.number("tau", tau, above=0)
         self.seed = checks.seed(seed)
-        self.trained = False
         self._truth, self._mean = distribution.centred(), distribution.mean
         self._scale = math.sqrt(float(self._truth.covariance.trace()) / 2)
         self.s_end = END * distribution.std
@@ -94,8 +93,7 @@ class PlaneBridge:
         values, vectors = torch.linalg.eigh(self._truth.covariance)
         self._linear.eigenvalues.copy_(values)
         self._linear.basis.copy_(vectors.T)
-        self._denoiser: Denoiser | None = None
-        self._log_ratio: nn.Module | None = None
+        self._learned: tuple[Denoiser, PointDensityRatio] | None = None
 
     # ------------------------------------------------------------------------------------------
     # Training
@@ -126,21 +124,22 @@ class PlaneBridge:
     def _train(
         self, max_seconds: float, iterations: int | None, seed: int
     ) -> Iterator[PlaneProgress]:
-        networks = self._new_networks()
-        averages = copy.deepcopy(networks).eval().requires_grad_(False)
-        optimizer = torch.optim.Adam(networks.parameters(), lr=RATE, betas=(0.9, 0.99), fused=True)
+        denoiser, ratio = self._new_networks()
+        parameters = [*denoiser.parameters(), *ratio.parameters()]
+        denoisers, ratios = WeightAverage(denoiser, HALF_LIFE), WeightAverage(ratio, HALF_LIFE)
+        optimizer = torch.optim.Adam(parameters, lr=RATE, betas=(0.9, 0.99), fused=True)
         generator = torch.Generator().manual_seed(seed)
         losses, fraction, iteration = None, 0.0, 0
         start = shown = time.monotonic()
         while fraction < 1:
             for group in optimizer.param_groups:
                 group["lr"] = RATE * min(1.0, (iteration + 1) / WARM_UP, (1 - fraction) / DECAY)
-            found = self._train_step(networks, optimizer, generator)
+            found = self._train_step(denoiser, ratio, optimizer, generator)
             iteration += 1
-            follow_average(averages, networks, iteration)
+            denoisers.follow(denoiser, iteration)
+            ratios.follow(ratio, iteration)
             losses = found if losses is None else losses + 0.02 * (found - losses)
-            self._denoiser, self._log_ratio = averages
-            self.trained = True
+            self._learned = denoisers.network, ratios.network
             now = time.monotonic()
             seconds = now - start
             fraction = iteration / iterations if iterations else min(1.0, seconds / max_seconds)
@@ -149,20 +148,28 @@ class PlaneBridge:
                 left = seconds * (1 - fraction) / fraction
                 yield PlaneProgress(iteration, fraction, seconds, left, *losses.tolist())
 
-    def _new_networks(self) -> nn.ModuleList:
+    @property
+    def trained(self) -> bool:
+        """Whether there are learned networks."""
+        return self._learned is not None
+
+    def _new_networks(self) -> tuple[Denoiser, PointDensityRatio]:
         """Untrained networks; the Wiener part has its closed form."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             denoiser, ratio = point_denoiser(WIDTH), PointDensityRatio(WIDTH)
         denoiser.linear.load_state_dict(self._linear.state_dict())
         denoiser.data_std.fill_(self._scale)
-        return nn.ModuleList([denoiser, ratio])
+        return denoiser, ratio
 
     def _train_step(
-        self, networks: nn.ModuleList, optimizer: torch.optim.Optimizer, generator: torch.Generator
+        self,
+        denoiser: Denoiser,
+        ratio: PointDensityRatio,
+        optimizer: torch.optim.Optimizer,
+        generator: torch.Generator,
     ) -> Tensor:
         """One step of both networks on fresh points; their losses, (2,)."""
-        denoiser, ratio = networks
         x0 = self._truth.draw(POINTS, generator)
         noise = torch.randn(POINTS, 2, generator=generator)
         score_loss = denoising_loss(denoiser, x0, self._noise_levels(generator), noise)
@@ -252,11 +259,11 @@ class PlaneBridge:
         if networks == "exact":
             truth = self._truth
             return truth.denoised, lambda x: truth.log_ratio(x, self.sigma, self.tau)
-        if not self.trained:
+        if self._learned is None:
             raise ValueError(
                 "the networks are not trained: iterate train(), or take networks='exact'"
             )
-        denoiser, ratio = self._denoiser, self._log_ratio
+        denoiser, ratio = self._learned
 
         @torch.no_grad()
         def denoise(v: Tensor, s: float) -> Tensor:
@@ -372,14 +379,6 @@ class PlaneBridge:
         return found
 
 
-@torch.no_grad()
-def follow_average(averages: nn.Module, networks: nn.Module, iteration: int) -> None:
-    """Move the weight averages; their half-life grows with the run, as in `training.Plan`."""
-    keep = 0.5 ** (1 / (HALF_LIFE * iteration))
-    for average, weight in zip(averages.parameters(), networks.parameters(), strict=True):
-        average.lerp_(weight, 1 - keep)
-
-
 def _draws(n: int, seed: int) -> Callable[[], Tensor]:
     """Standard normal draws (n, 2) of all particles from one stream.
 
@@ -395,5 +394,5 @@ def lost(x: Tensor) -> Tensor:
 
 
 def _mean(values: Iterator[float]) -> float:
-    values = list(values)
-    return sum(values) / len(values)
+    found = list(values)
+    return sum(found) / len(found)

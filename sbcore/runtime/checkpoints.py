@@ -86,7 +86,7 @@ def read_config(folder: Path, stem: str = "config") -> dict[str, Any]:
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a safetensors file atomically: a reader sees the old file or the whole new one."""
     contiguous = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    _write_atomically(path, save(contiguous, metadata))
+    write_atomically(path, save(contiguous, metadata))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -116,7 +116,7 @@ def save_network(
     halves = {name: _half(tensor) for name, tensor in network.state_dict().items()}
     save_tensors(folder / file, halves, {"format": FORMAT})
     text = json.dumps(header | config, indent=2) + "\n"
-    _write_atomically(folder / f"{stem}.json", text.encode())
+    write_atomically(folder / f"{stem}.json", text.encode())
 
 
 def _half(tensor: Tensor) -> Tensor:
@@ -145,7 +145,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
     network.load_state_dict({name: t.float() for name, t in tensors.items()})
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Write beside the target and rename, so that a crash or a full disk keeps the old file."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

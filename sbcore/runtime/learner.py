@@ -5,16 +5,15 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
 from sbcore.runtime import checks
+from sbcore.runtime.devices import NetworkT
 from sbcore.runtime.optimizers import MOMENTS, OPTIMIZERS, make_optimizer
-
-NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +56,7 @@ class Plan:
             checks.number(name, given.get(name, 1), above=0)
 
 
-class WeightAverage:
+class WeightAverage(Generic[NetworkT]):
     """An exponential average of weights, whose half-life grows with the run.
 
     Args:
@@ -66,7 +65,7 @@ class WeightAverage:
         into: The network that holds the average; None: a copy.
     """
 
-    def __init__(self, network: nn.Module, half_life: float, into: nn.Module | None = None) -> None:
+    def __init__(self, network: NetworkT, half_life: float, into: NetworkT | None = None) -> None:
         into = copy.deepcopy(network) if into is None else into
         self.network, self.half_life = into.eval().requires_grad_(False), half_life
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sbcore.runtime import checks
 from sbcore.runtime.checkpoints import CheckpointError, locate
-from sbcore.runtime.devices import best_device, device_name
+from sbcore.runtime.devices import best_device, channels_last, device_name
 from sbcore.runtime.noise import Noise
 from sbcore.runtime.run import Evaluations, Run, Step, follow, pictures
 from sbcore.twostage.denoiser import Denoiser, load_denoiser
@@ -88,7 +88,7 @@ class Bridge:
         if bf16 is None:
             bf16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
         self.bf16 = bf16
-        self.denoiser.trunk.to(memory_format=torch.channels_last)  # faster, on CPUs too
+        channels_last(self.denoiser.trunk)  # faster, on CPUs too
 
     @classmethod
     def from_pretrained(

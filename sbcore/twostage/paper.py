@@ -148,6 +148,7 @@ def algorithm1_stage1(
                 nfe = replace(nfe, denoiser=nfe.denoiser + 1)
             drift = process.exact_stage1_drift(denoised, x, t, sigma=sigma, tau=tau)
         else:
+            assert log_ratio is not None
             z = torch.stack([draw() for _ in range(draws)])
             drift = process.monte_carlo_stage1_drift(
                 score,
