@@ -73,7 +73,9 @@ class Judged:
 def pictures_part(report: Report, options: argparse.Namespace, progress: Progress) -> None:
     """Add the table of translated pictures, by iteration, and a sheet; write the card."""
     count = checks.whole("count", options.count, least=10)
-    count, epochs = (20, 1) if options.quick else (count, checks.whole("epochs", options.epochs))
+    epochs = checks.whole("epochs", options.epochs)
+    if options.quick:
+        count, epochs = 20, 1
     bridge = TranslationBridge.from_pretrained(options.model)
     sets = [
         open_set(name, path, bridge.shape, count, epochs, options.seed, progress)
