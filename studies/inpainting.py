@@ -10,6 +10,7 @@ Example: python evaluate.py inpainting checkpoints/celeba64 --data train.zip --c
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -38,8 +39,8 @@ HOLES = ("left half", "centre", "eyes", "brush", "75 %")
 JUMP, RESAMPLE = 3, 3  # of RePaint: steps between jumps back, passes over each of them
 SHOWN = 6  # pictures on a contact sheet
 COLUMNS = (
-    *("hole", "way", "evaluations", "PSNR, one fill", "PSNR, mean of fills", "SSIM, one fill"),
-    *("SSIM, mean of fills", "seam error", "diversity", "known-pixel error"),
+    *("hole", "way", "evaluations", "PSNR, one fill", "PSNR, mean of fills", "its standard error"),
+    *("SSIM, one fill", "SSIM, mean of fills", "seam error", "diversity", "known-pixel error"),
 )
 
 
@@ -89,7 +90,8 @@ def run(options: argparse.Namespace, progress: Progress) -> Report:
 NOTE = (
     "PSNR (dB) and diversity (mean absolute difference of two fills) over the hole, SSIM over the "
     "whole picture, seam error: mean gradient mismatch across the border of the hole, known-pixel "
-    "error: largest change of a pixel that was given. One-fill figures are means over all fills."
+    "error: largest change of a pixel that was given. One-fill figures are means over all fills. "
+    "Standard error: of the mean over pictures; ways share the pictures, so they differ by less."
 )
 
 
@@ -266,8 +268,9 @@ def _measure(fills: list[Tensor], pictures: Tensor, holes: list[Tensor]) -> list
         likeness = [ssim(x, truth.expand_as(x)).mean() for x in (drawn, mean)]
         row = [one[0], psnr(mean, truth, hole)[0], *likeness, one[1], differ, known]
         rows.append([float(value) for value in row])
-    means = np.mean(rows, axis=0).tolist()
-    return [*means[:-1], max(row[-1] for row in rows)]
+    first, second, *others, _ = np.mean(rows, axis=0).tolist()
+    error = np.std(rows, axis=0, ddof=1)[1] / len(rows) ** 0.5 if len(rows) > 1 else math.nan
+    return [first, second, float(error), *others, max(row[-1] for row in rows)]
 
 
 def _sheet(filled: dict[Way, list[Tensor]], pictures: Tensor, holes: list[Tensor]) -> Image.Image:

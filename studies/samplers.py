@@ -84,6 +84,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--starts", nargs="+", choices=STARTS, default=list(STARTS), help="of the solvers"
     )
     parser.add_argument("--paper-steps", type=int, default=1000, help="N1 and N2 of paper mode")
+    parser.add_argument(
+        "--ablations", action=argparse.BooleanOptionalAction, default=True,
+        help="also other grids and last levels of the default",
+    )  # fmt: skip
     drifts = {"nargs": "*", "choices": ("ratio", "exact"), "default": ("ratio", "exact")}
     parser.add_argument("--paper", **drifts, help="drifts of paper mode; none without a value")
 
@@ -120,7 +124,7 @@ def run(options: argparse.Namespace, progress: Progress) -> Report:
         rows.append(([*named, drawn.seconds], found[row][1]))
     report = Report(f"samplers-{bridge.name}", f"Samplers: {bridge.name}")
     report.tables = measured_tables(f"{count} pictures of each", HEADS, rows, ruler.note + NOTE)
-    report.tables.append(_against_paper(found, ruler))
+    report.tables.append(against_paper(found, ruler))
     report.facts = {
         "model": bridge.name,
         "pictures": count,
@@ -170,10 +174,10 @@ def fast_rows(options: argparse.Namespace) -> Iterator[Row]:
     yield replace(default, title=f"{title}, no last step", noisy=True, evaluations=n - 1)
     noise = _fast(f"stage 2 only (Fig. 5): {title}", n, solver=solver, start="noise")
     yield replace(noise, start="N(mean, sigma^2)")
-    for grid in GRIDS:
+    for grid in GRIDS if options.ablations else ():
         if grid != "karras":
             yield _fast(f"{title}, {grid} grid", n, solver=solver, start="closed form", grid=grid)
-    for s_end in LAST_LEVELS:
+    for s_end in LAST_LEVELS if options.ablations else ():
         if s_end != S_END:
             name = f"{title}, last level {s_end:g}"
             yield _fast(name, n, solver=solver, start="closed form", s_end=s_end)
@@ -214,7 +218,7 @@ def _neighbours(pictures: Tensor, training: Tensor) -> float:
 # What it shows
 
 
-def _against_paper(found: Results, ruler: Ruler) -> Table:
+def against_paper(found: Results, ruler: Ruler) -> Table:
     """The fast default beside paper mode, distance by distance."""
     table = Table(
         "The fast default against paper mode",

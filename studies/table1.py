@@ -3,6 +3,8 @@
 tau changes the law of Euler-Maruyama runs only: rows of paper mode at each tau, by the exact drift
 and, where the checkpoint has a density-ratio network of that tau, by the ratio; beside them the
 fast default, the floor and the published numbers. Full size takes hours on a CPU.
+
+Example: python evaluate.py table1 checkpoints/celeba64 --data train.zip --count 16 --paper-steps 50
 """
 
 from __future__ import annotations

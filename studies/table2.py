@@ -1,4 +1,7 @@
-"""FID and Inception Score beside published models (Table 2)."""
+"""FID and Inception Score beside published models (Table 2).
+
+Example: python evaluate.py table2 checkpoints/celeba64 --data train.zip --bf16
+"""
 
 from __future__ import annotations
 

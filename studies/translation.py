@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", help="those that it ends in; without both: no such table")
     parser.add_argument("--count", type=int, default=500, help="held-out pictures translated")
     parser.add_argument("--epochs", type=int, default=20, help="of the classifiers")
-    parser.add_argument("--write", action="store_true", help="write the card and sheet.png there")
+    parser.add_argument("--write", action="store_true", help="write card and pictures there")
 
 
 @dataclass(frozen=True)
