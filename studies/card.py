@@ -64,6 +64,16 @@ def run(options: argparse.Namespace, progress: Progress) -> Report:
     return Report(f"card-{bridge.name}", bridge.name, tables, pictures=pictures, text=text)
 
 
+def _command(options: argparse.Namespace) -> str:
+    """What was typed, but for the folder of the pictures."""
+    typed = ["python evaluate.py card", options.model, "--data", Path(options.data).name]
+    defaults = DEFAULTS["generate"]._asdict() | {"count": distances.COUNT, "seed": 0}
+    for name, usual in defaults.items():
+        if getattr(options, name) != usual:
+            typed += [f"--{name}", getattr(options, name)]
+    return " ".join(map(str, [*typed, *(["--bf16"] if options.bf16 else [])]))
+
+
 def _evaluation_time(bridge: Bridge) -> float:
     """Milliseconds of one step of one picture: the least of 100, as others may use the machine."""
     times, start = [], time.perf_counter()
@@ -106,8 +116,7 @@ def card(
         *(table.markdown() for table in tables),
         _loss_table(training).markdown(),
         _memory_table(near).markdown(),
-        f"All figures above are printed by\n\n    python evaluate.py card {options.model} "
-        f"--data {Path(options.data).name}{' --bf16' if options.bf16 else ''}\n",
+        f"All figures above are printed by\n\n    {_command(options)}\n",
         "Faces are drawn, not recognised: the model is for research and play. It has learned the "
         "biases of its training set, and it must not be used to depict real people.\n",
     ]

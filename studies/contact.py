@@ -25,9 +25,9 @@ from torch import Tensor
 from sbcore.runtime import checks
 from sbcore.runtime.noise import generator
 from sbcore.twostage.bridge import DEFAULTS, Bridge
-from sbcore.twostage.solvers import SOLVERS
 from studies.album import Album
 from studies.report import Progress, Report, Table
+from studies.solvers import COMPARED, more_solvers
 
 ACROSS, DOWN = 10, 5  # pictures of a sheet
 ENLARGED = 2
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=200, help="seeds of each variant")
     default = DEFAULTS["generate"]
     parser.add_argument(
-        "--solvers", nargs="+", choices=SOLVERS, default=[default.solver], help="of each model"
+        "--solvers", nargs="+", choices=COMPARED, default=[default.solver], help="of each model"
     )
     parser.add_argument(
         "--steps", nargs="+", type=int, default=[default.steps], help="network evaluations"
@@ -84,6 +84,7 @@ def run(options: argparse.Namespace, progress: Progress) -> Report:
     return Report("contact", title, [table], pictures=sheets, data={"key": key}, facts=facts)
 
 
+@more_solvers()
 def drawn_variants(
     options: argparse.Namespace, count: int, progress: Progress
 ) -> dict[str, Tensor]:

@@ -29,6 +29,7 @@ from studies.report import Cell, Table
 from studies.sets import load_sets
 
 COMPONENTS = 64  # principal components of the Frechet distance; few enough for 250 pictures
+COUNT = 250  # half of 500 held-out pictures
 FLOORS = 4  # sets of training pictures behind the floor
 SWD, MEAN, PIXELS = "SWD, mean", "mean picture", f"Frechet, {COMPONENTS} components"
 FEATURES = "Frechet, features"
@@ -51,12 +52,12 @@ Found = dict[str, float | None]
 """What was measured of a set of pictures, by name."""
 
 
-def add_arguments(parser: argparse.ArgumentParser, count: int = 250) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of every study that prints these distances."""
     parser.add_argument("model", help="checkpoint folder or Hub repository id")
     parser.add_argument("--data", required=True, help="the pictures that it was trained on")
     parser.add_argument("--val", help="held-out pictures (default: val beside train)")
-    parser.add_argument("--count", type=int, default=count, help="pictures of each set")
+    parser.add_argument("--count", type=int, default=COUNT, help="pictures of each set")
     parser.add_argument(
         "--features", type=Path, default=Path("checkpoints/features-faces"), help="feature network"
     )

@@ -57,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--paper-steps", type=int, default=100, help="of Algorithm 2; paper: 1000")
     parser.add_argument("--repaint-steps", type=int, default=30, help=f"each taken {RESAMPLE} x")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="which of them")
+    parser.add_argument("--holes", nargs="+", choices=HOLES, default=HOLES, help="which of them")
     parser.add_argument("--bf16", action="store_true", help="bf16 inside the network")
 
 
@@ -69,7 +70,7 @@ def run(options: argparse.Namespace, progress: Progress) -> Report:
     ways = list(all_ways(bridge, denoiser.to(bridge.device), settings))
     table = Table("Held-out pictures, filled", COLUMNS, note=NOTE)
     sheets = {}
-    for name in HOLES:
+    for name in options.holes:
         holes = [_hole(name, bridge.shape[1], settings.seed + i) for i in range(len(pictures))]
         filled = {way: _fill_all(way, pictures, holes, name, settings, progress) for way in ways}
         for way, fills in filled.items():

@@ -25,11 +25,11 @@ from sbcore.runtime.run import DivergedError
 from sbcore.twostage.bridge import DEFAULTS, S_END, Bridge
 from sbcore.twostage.grids import GRIDS
 from sbcore.twostage.paper import PaperMode
-from sbcore.twostage.solvers import SOLVERS
 from studies import distances
 from studies.album import Album, paper_evaluations
 from studies.distances import FLOOR, RATIOS, SWD, Found, Ruler, make_ruler, measured_tables
 from studies.report import Progress, Report, Table, contact_sheet
+from studies.solvers import COMPARED, more_solvers
 
 EVALUATIONS = (3, 4, 5, 6, 8, 10, 15, 20, 35)
 LAST_LEVELS = (0.01, 0.02, 0.03, 0.05)
@@ -72,10 +72,10 @@ Results = dict[Row, tuple[Tensor, Found]]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``evaluate.py samplers``."""
     distances.add_arguments(parser)
-    fast = [name for name in SOLVERS if name != "euler_maruyama"]
+    fast = [name for name in COMPARED if name != "euler_maruyama"]
     parser.add_argument(
-        "--solvers", nargs="+", choices=SOLVERS, default=fast, metavar="NAME",
-        help=f"of {', '.join(SOLVERS)}",
+        "--solvers", nargs="+", choices=COMPARED, default=fast, metavar="NAME",
+        help=f"of {', '.join(COMPARED)}",
     )  # fmt: skip
     parser.add_argument(
         "--evaluations", nargs="+", type=int, default=EVALUATIONS, metavar="N", help="of each"
@@ -99,6 +99,7 @@ QUICK = {
 }  # fmt: skip
 
 
+@more_solvers()
 def run(options: argparse.Namespace, progress: Progress) -> Report:
     """Draw and measure every row."""
     if options.quick:
@@ -167,9 +168,9 @@ def fast_rows(options: argparse.Namespace) -> Iterator[Row]:
     for start in options.starts:
         for name in options.solvers:
             for n in sorted(set(options.evaluations)):
-                yield _fast(SOLVERS[name].title, n, solver=name, start=start)
+                yield _fast(COMPARED[name].title, n, solver=name, start=start)
     solver, n = DEFAULTS["generate"]
-    title = SOLVERS[solver].title
+    title = COMPARED[solver].title
     default = _fast(title, n, solver=solver, start="closed form")
     yield replace(default, title=f"{title}, no last step", noisy=True, evaluations=n - 1)
     noise = _fast(f"stage 2 only (Fig. 5): {title}", n, solver=solver, start="noise")
@@ -267,9 +268,9 @@ def _plot(found: Results, floor: float) -> Figure:
     """Mean SWD against evaluations."""
     figure = Figure(figsize=(10, 4.5), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
-    colours = {solver.title: f"C{i % 10}" for i, solver in enumerate(SOLVERS.values())}
+    colours = {solver.title: f"C{i % 10}" for i, solver in enumerate(COMPARED.values())}
     for ax, (start, title) in zip(axes, STARTS.items(), strict=True):
-        for solver in SOLVERS.values():
+        for solver in COMPARED.values():
             points = [
                 (row.evaluations, measured[SWD])
                 for row, (_, measured) in found.items()
