@@ -1,6 +1,11 @@
-"""Measure models and redraw the paper: ``python evaluate.py STUDY ...``.
+"""Measure models and redraw the paper: python evaluate.py STUDY ...
 
-Each study prints Markdown and writes it, with JSON, plots and pictures, under ``results/``.
+Each study prints Markdown and writes it, with JSON, plots and pictures, under results/.
+
+Examples:
+  python evaluate.py toy --quick
+  python evaluate.py card checkpoints/celeba64 --data train.zip
+  python evaluate.py samplers --help
 """
 
 from __future__ import annotations
@@ -29,13 +34,29 @@ class Bars:
         self.bar.update(done - self.bar.n)
 
 
+class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Shows defaults, and keeps the lines of examples."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        """Lists of words read as they are typed; what is off or absent has no default to show."""
+        if action.default is None or action.default is False or action.default == []:
+            return action.help
+        if isinstance(action.default, (list, tuple)):
+            return f"{action.help} (default: {' '.join(map(str, action.default))})"
+        return super()._get_help_string(action)
+
+
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="study", required=True)
     for name, study in STUDIES.items():
         text = (study.__doc__ or "").strip()
-        command = commands.add_parser(name, help=text.split("\n")[0], description=text)
+        command = commands.add_parser(
+            name, help=text.split("\n")[0], description=text, formatter_class=Help
+        )
         study.add_arguments(command)
         command.add_argument("--seed", type=int, default=0, help="of everything random")
         command.add_argument("--quick", action="store_true", help="small, to see that it runs")

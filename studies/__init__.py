@@ -1,23 +1,30 @@
 """Studies: each redraws a figure or a table, behind one subcommand of ``evaluate.py``.
 
 A study is a module with ``add_arguments(parser)`` and ``run(options, progress) -> Report``; its
-docstring is the help text. ``options`` always has ``seed`` and ``quick``.
+docstring is the help text. ``options`` always has ``seed``, ``quick`` and ``out``.
 """
 
 from __future__ import annotations
 
-from studies import bench, card, dsb, features, inpainting, samplers, table1, table2, toy
+from studies import (
+    bench,
+    card,
+    contact,
+    dsb,
+    features,
+    inpainting,
+    samplers,
+    table1,
+    table2,
+    toy,
+)
 
 STUDIES = {
-    "bench": bench,
-    "card": card,
-    "dsb": dsb,
-    "features": features,
-    "inpainting": inpainting,
-    "samplers": samplers,
-    "table1": table1,
-    "table2": table2,
-    "toy": toy,
+    study.__name__.rpartition(".")[2]: study
+    for study in (
+        *(bench, card, contact, dsb, features),
+        *(inpainting, samplers, table1, table2, toy),
+    )
 }
 
 __all__ = ["STUDIES"]

@@ -3,12 +3,15 @@
 Engine overhead over bare network calls, the fast default against the paper's 1,000 + 1,000 steps,
 pictures a second by batch size in float32 and bf16, peak memory; with --app the running studio
 over HTTP as well. Ratios hold on a busy machine, seconds do not.
+
+Example: python evaluate.py bench checkpoints/celeba64 --app
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import socket
 import statistics
 import subprocess
@@ -23,19 +26,18 @@ from typing import Any
 
 import torch
 from PIL import Image, ImageDraw
+from torch import Tensor
 
 from sbcore.data.masks import preset_holes
-from sbcore.runtime import checks
+from sbcore.runtime import checkpoints, checks
 from sbcore.runtime.devices import has_fast_bf16
 from sbcore.twostage.bridge import DEFAULTS, S_END, Bridge
-from sbcore.twostage.denoiser import Denoiser
 from sbcore.twostage.grids import karras_grid
 from sbcore.twostage.paper import PaperMode
-from studies.models import load_model
 from studies.report import Progress, Report, Table
 
 BATCHES = (1, 2, 4, 8, 16)
-ROOT = Path(__file__).parents[2]  # of the repository, where app.py is
+ROOT = Path(__file__).parents[1]  # of the repository, where app.py is
 START_SECONDS = 120  # after which a studio that does not answer is given up
 
 
@@ -50,20 +52,22 @@ def run(options: argparse.Namespace, progress: Progress) -> Report:
     """Measure everything."""
     if options.app and not (ROOT / "app.py").exists():
         raise ValueError(f"there is no app.py in {ROOT}: run the study from the repository")
-    model = load_model(options.model)
-    bridge = model.bridge(bf16=False)
+    bridge = Bridge.from_pretrained(options.model, bf16=False)
     repeats = checks.whole("repeats", options.repeats)
     memory = {"the model is loaded": peak_memory()}
     pairs = min(repeats, 3) if options.quick else repeats
-    ratio = overhead(bridge, model.denoiser, pairs, progress)
+    ratio = overhead(bridge, bridge.posterior_mean, pairs, progress)
     memory["one picture at a time"] = peak_memory()
     per_stage = 5 if options.quick else PaperMode().n1
     fast, paper = end_to_end(bridge, per_stage, progress)
     batches = BATCHES[:2] if options.quick else BATCHES
     plain = throughput(bridge, batches, progress)
     memory[f"batches of up to {batches[-1]}"] = peak_memory()
-    fast_bf16 = has_fast_bf16(bridge.device)
-    half = throughput(model.bridge(bf16=True), batches, progress) if fast_bf16 else {}
+    half = {}
+    if has_fast_bf16(bridge.device):
+        twin = copy.copy(bridge)  # shares the networks
+        twin.bf16 = True
+        half = throughput(twin, batches, progress)
     budgets = Table("Budgets", ("what", "measured", "budget", "kept"), note=BUDGET_NOTE)
     budgets.rows += [
         _at_most("engine overhead over bare network calls, %", 100 * (ratio - 1), 5.0),
@@ -75,7 +79,11 @@ def run(options: argparse.Namespace, progress: Progress) -> Report:
     tables = [budgets, _end_to_end_table(fast, paper), _throughput_table(plain, half)]
     tables.append(Table("Peak memory", ("after", "MB"), [*map(list, memory.items())], digits=4))
     if options.app:
-        tables.append(Table("The studio over HTTP", budgets.columns, time_app(model.folder)))
+        tables.append(
+            Table(
+                "The studio over HTTP", budgets.columns, time_app(checkpoints.locate(options.model))
+            )
+        )
     facts = {
         "model": bridge.name,
         "device": bridge.device_name,
@@ -104,12 +112,14 @@ def seconds_of(work: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def overhead(bridge: Bridge, denoiser: Denoiser, pairs: int, progress: Progress) -> float:
+def overhead(
+    bridge: Bridge, denoise: Callable[[Tensor, float], Tensor], pairs: int, progress: Progress
+) -> float:
     """Seconds of an engine run over those of its network calls alone, at batch 1.
 
     Args:
         bridge: The engine.
-        denoiser: Its denoiser.
+        denoise: One network call and no more: `Bridge.posterior_mean`.
         pairs: Interleaved runs of each, in turns first.
         progress: Told how many are done.
 
@@ -123,7 +133,7 @@ def overhead(bridge: Bridge, denoiser: Denoiser, pairs: int, progress: Progress)
 
     def bare() -> None:
         for s in levels:
-            denoised = denoiser(s * noise, s)
+            denoised = denoise(s * noise, s)
         denoised.cpu()
 
     ratios = []

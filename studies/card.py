@@ -1,4 +1,7 @@
-"""A model card: distances with their floors, held-out loss, memorising."""
+"""A model card: distances with their floors, contrast, held-out loss, memorising.
+
+Example: python evaluate.py card checkpoints/celeba64 --data train.zip --write
+"""
 
 from __future__ import annotations
 
@@ -9,204 +12,142 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor
 
-from sbcore.runtime.metrics import frechet_distance, nearest_neighbours, sliced_wasserstein
+from sbcore.runtime.metrics import Neighbours, nearest_neighbours
 from sbcore.twostage.bridge import DEFAULTS, Bridge, Default
 from sbcore.twostage.solvers import SOLVERS
-from studies.distances import COMPONENTS
-from studies.report import Progress, Report, contact_sheet, silent
-from studies.sets import load_sets
+from studies import distances
+from studies.album import Album
+from studies.distances import make_ruler, measured_tables
+from studies.report import Progress, Report, Table, contact_sheet
 
-BATCH = 25
+SHOWN = 64  # pictures of the sheet
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``evaluate.py card``."""
-    parser.add_argument("model", type=Path, help="checkpoint folder")
-    parser.add_argument("--data", required=True, help="the pictures that it was trained on")
-    parser.add_argument("--val", help="held-out pictures (default: val beside train)")
-    parser.add_argument("--count", type=int, default=500, help="pictures of each set")
+    distances.add_arguments(parser)
     default = DEFAULTS["generate"]
-    parser.add_argument("--solver", choices=SOLVERS, default=default.solver)
+    parser.add_argument("--solver", choices=SOLVERS, default=default.solver, help="step rule")
     parser.add_argument("--steps", type=int, default=default.steps, help="network evaluations")
     parser.add_argument("--write", action="store_true", help="write README.md and sheet.png there")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> Report:
     """Measure a model; with ``--write``, put card and sheet beside its weights."""
-    bridge = Bridge.from_pretrained(options.model)
-    sets = load_sets(bridge, options.data, options.val)
-    count = min(options.count, 16) if options.quick else options.count
-    sampler = Default(options.solver, options.steps)
-    found = measure(bridge, sets.training, sets.held_out, count, progress, sampler, options.seed)
-    command = f"python evaluate.py card {options.model} --data {Path(options.data).name}"
-    text = card(bridge.name, bridge.facts, found, command)
-    sheet = contact_sheet(found["pictures"])
+    if options.quick:
+        options = argparse.Namespace(**vars(options) | {"count": min(options.count, 16)})
+    bridge = Bridge.from_pretrained(options.model, bf16=options.bf16 or None)
+    ruler = make_ruler(options, bridge)
+    count, sampler = len(ruler.real), Default(options.solver, options.steps)
+    album = Album(options.out, options.model, bridge)
+    drawn = album.generate("drawing", count, options.seed, progress, **sampler._asdict()).pictures
+    gaussian = bridge.gaussian(count, options.seed).cpu()
+    sets = {"**model**": drawn, "Gaussian (no network)": gaussian}
+    found = {name: ruler.measure(pictures) for name, pictures in sets.items()} | ruler.floors()
+    rows = [((name,), measured) for name, measured in found.items()]
+    near = {
+        "pictures of the model": nearest_neighbours(drawn, ruler.training),
+        "held-out pictures": nearest_neighbours(ruler.real, ruler.training),
+    }
+    title = f"Distances to {count} held-out pictures"
+    tables = measured_tables(title, (f"{count} of",), rows, ruler.note)
+    text = card(bridge, tables, near, sampler, options)
+    sheet = contact_sheet(drawn[:SHOWN])
     if options.write:
-        (options.model / "README.md").write_text(text, encoding="utf-8")
-        sheet.save(options.model / "sheet.png", optimize=True)
+        (Path(options.model) / "README.md").write_text(text, encoding="utf-8")
+        sheet.save(Path(options.model) / "sheet.png", optimize=True)
     # The neighbours are training pictures: they stay out of the model's folder.
-    pictures = {"sheet": sheet, "neighbours": neighbour_sheet(found)}
-    return Report(f"card-{bridge.name}", bridge.name, pictures=pictures, text=text)
+    nearest = ruler.training[near["pictures of the model"].index[:16]] / 255.0
+    both = torch.cat([drawn[:8], nearest[:8], drawn[8:16], nearest[8:16]])
+    pictures: dict[str, Image.Image] = {"sheet": sheet, "neighbours": contact_sheet(both)}
+    return Report(f"card-{bridge.name}", bridge.name, tables, pictures=pictures, text=text)
 
 
-def measure(
-    bridge: Bridge,
-    training: Tensor,
-    held_out: Tensor,
-    count: int = 500,
-    progress: Progress = silent,
-    sampler: Default = DEFAULTS["generate"],
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Measure drawn pictures against held-out ones.
-
-    Args:
-        bridge: The model.
-        training: uint8 (n, c, h, w), its training set.
-        held_out: uint8 (m, c, h, w), never trained on.
-        count: Pictures of each set.
-        progress: Told how many are drawn.
-        sampler: Solver and network evaluations; the default quality if not given.
-        seed: Of the first picture; picture i has seed + i.
-
-    Returns:
-        ``pictures`` (the first 64, a tensor) and the figures of the card.
-
-    Raises:
-        ValueError: If there are fewer than ``count`` held-out or training pictures.
-    """
-    if min(len(held_out), len(training)) < count:
-        raise ValueError(f"{count} held-out and training pictures are needed")
-    drawn = []
-    for first in range(0, count, BATCH):
-        n = min(BATCH, count - first)
-        drawn.append(bridge.generate(n, seed=seed + first, **sampler._asdict()).result().cpu())
-        progress("drawing", first + n, count)
-    drawn = torch.cat(drawn)
-    real, other = held_out[:count] / 255.0, training[-count:] / 255.0
-    gaussian = bridge.gaussian(count, seed=0).cpu()
-    sets = {"model": drawn, "training pictures (floor)": other, "Gaussian (no network)": gaussian}
-    distances = {
-        name: {
-            "swd": sliced_wasserstein(pictures, real),
-            "frechet": frechet_distance(pictures, real, bridge.components(COMPONENTS).cpu()),
-        }
-        for name, pictures in sets.items()
-    }
-    found = {
-        "model": nearest_neighbours(drawn, training),
-        "held-out": nearest_neighbours(real, training),
-    }
-    return {
-        "pictures": drawn[:64],
-        "seed": seed,
-        "count": count,
-        "distances": distances,
-        "same": sliced_wasserstein(real, real)["mean"],
-        "sampler": f"{SOLVERS[sampler.solver].title}, {sampler.steps} evaluations",
-        "steps": sampler.steps,
-        "copies": {name: n.copies for name, n in found.items()},
-        "nearest": {name: float(n.nearest.median()) for name, n in found.items()},
-        "closest": {name: float(n.nearest.min()) for name, n in found.items()},
-        "neighbours": training[found["model"].index[:16]] / 255.0,
-        "milliseconds": _evaluation_time(bridge),
-        "device": bridge.device_name,
-    }
+def _command(options: argparse.Namespace) -> str:
+    """What was typed, but for the folder of the pictures."""
+    typed = ["python evaluate.py card", options.model, "--data", Path(options.data).name]
+    defaults = DEFAULTS["generate"]._asdict() | {"count": distances.COUNT, "seed": 0}
+    for name, usual in defaults.items():
+        if getattr(options, name) != usual:
+            typed += [f"--{name}", getattr(options, name)]
+    return " ".join(map(str, [*typed, *(["--bf16"] if options.bf16 else [])]))
 
 
 def _evaluation_time(bridge: Bridge) -> float:
-    """Milliseconds of one network evaluation of one picture: the median of five runs of ten."""
-    bridge.generate(1).result()
-    times = []
-    for seed in range(5):
-        start = time.perf_counter()
-        bridge.generate(1, seed=seed, steps=10).result()
-        times.append(1000 * (time.perf_counter() - start) / 10)
-    return sorted(times)[2]
+    """Milliseconds of one step of one picture: the least of 100, as others may use the machine."""
+    times, start = [], time.perf_counter()
+    for _ in bridge.generate(1, steps=100):
+        now = time.perf_counter()
+        times.append(now - start)
+        start = now
+    return 1000 * min(times)
 
 
-def neighbour_sheet(found: dict[str, Any]) -> Image.Image:
-    """16 pictures of the model, in two rows, each above its nearest training picture."""
-    drawn, near = found["pictures"], found["neighbours"]
-    return contact_sheet(torch.cat([drawn[:8], near[:8], drawn[8:16], near[8:16]]))
-
-
-def card(name: str, config: dict[str, Any], found: dict[str, Any], command: str) -> str:
+def card(
+    bridge: Bridge,
+    tables: list[Table],
+    near: dict[str, Neighbours],
+    sampler: Default,
+    options: argparse.Namespace,
+) -> str:
     """The model card in Markdown."""
+    config: dict[str, Any] = bridge.facts
     training, data = config["training"], config.get("data", {})
-    hours = training["seconds"] / 3600
-    seeds = f"seeds {found['seed']} to {found['seed'] + len(found['pictures']) - 1}"
+    shown = min(SHOWN, options.count)
+    seeds = f"seeds {options.seed} to {options.seed + shown - 1}"
     licence = data.get("license", "unknown")
-    front = f"---\nlicense: other\nlicense_name: {licence!r}\nlibrary_name: sbcore\n---\n\n"
-    facts = [
+    network, steps = config["network"], sampler.steps
+    parts = [
+        f"---\nlicense: other\nlicense_name: {licence!r}\nlibrary_name: sbcore\n---\n",
+        f"# {bridge.name}\n",
+        f"![{shown} random pictures, {seeds}](sheet.png)\n",
+        f"{seeds.capitalize()}, not selected; {SOLVERS[sampler.solver].title}, "
+        f"{steps} evaluations.\n",
         f"- **Data**: {data.get('name', 'unknown')}; {training['pictures']:,} pictures"
         f"{' and their mirror images' if training.get('flip') else ''}.",
         f"- **Licence of the weights**: {licence}.",
-        f"- **Training**: {training['images']:,} images seen, {hours:.1f} hours on "
-        f"{training['device']}; the weight average that was best on held-out pictures.",
-        f"- **Bridge**: sigma = {config['sigma']:g}, tau = {config['tau']:g}; "
-        f"{config['network']['rank']} principal components in the Wiener filter.",
-        f"- **Speed**: {found['milliseconds']:.0f} ms for one evaluation of one picture on "
-        f"{found['device']}; a picture above takes {found['steps']}.",
-    ]
-    parts = [
-        f"{front}# {name}\n\n![64 random pictures, {seeds}](sheet.png)\n",
-        f"{seeds.capitalize()}, not selected; {found['sampler']}.\n",
-        "\n".join(facts) + "\n",
-        _distance_table(found),
-        _loss_table(training),
-        _memory_table(found),
-        f"All figures above are printed by\n\n    {command}\n",
+        f"- **Training**: {training['images']:,} images seen, {training['seconds'] / 3600:.1f} "
+        f"hours on {training['device']}; the weight average that was best on held-out pictures.",
+        f"- **Bridge**: sigma = {bridge.sigma:g}, tau = {bridge.tau:g}; "
+        f"{network['rank']} principal components in the Wiener filter.",
+        f"- **Speed**: {_evaluation_time(bridge):.0f} ms for one evaluation of one picture on "
+        f"{bridge.device_name}; a picture above takes {steps}.\n",
+        *(table.markdown() for table in tables),
+        _loss_table(training).markdown(),
+        _memory_table(near).markdown(),
+        f"All figures above are printed by\n\n    {_command(options)}\n",
         "Faces are drawn, not recognised: the model is for research and play. It has learned the "
         "biases of its training set, and it must not be used to depict real people.\n",
     ]
     return "\n".join(parts)
 
 
-def _distance_table(found: dict[str, Any]) -> str:
-    """Distances of each set to the held-out pictures."""
-    names = [name for name in found["distances"]["model"]["swd"] if name != "mean"]
-    head = " | ".join(f"SWD {name} px" for name in names)
-    rows = [
-        f"| {name} | **{d['swd']['mean']:.1f}** | "
-        + " | ".join(f"{d['swd'][level]:.1f}" for level in names)
-        + f" | {d['frechet']:.2f} |"
-        for name, d in found["distances"].items()
-    ]
-    return (
-        f"## Distances to {found['count']} held-out pictures\n\n"
-        f"| {found['count']} of | SWD, mean | {head} | Frechet, {COMPONENTS} components |\n"
-        f"|---|---|{'---|' * (len(names) + 1)}\n" + "\n".join(rows) + "\n\n"
-        "SWD: sliced Wasserstein distance of 7x7 patches of the Laplacian pyramid, x 1000. "
-        f"The held-out pictures against themselves: {found['same']:.1f}.\n"
+def _loss_table(training: dict[str, Any]) -> Table:
+    """Held-out loss, as training measured it."""
+    levels = list(training["by_noise_level"])
+    table = Table("Held-out loss", ("s", *levels))
+    for name, key in (("model", "by_noise_level"), ("Wiener filter alone", "linear")):
+        table.rows.append([name, *(f"{training[key][level]:.5f}" for level in levels)])
+    table.note = (
+        "Mean squared error of the denoiser by noise level s, on the held-out pictures that "
+        "selected the weights."
     )
+    return table
 
 
-def _loss_table(training: dict[str, Any]) -> str:
-    """Held-out loss by noise level."""
-    levels = training["by_noise_level"]
-    row = " | ".join(f"{error:.5f}" for error in levels.values())
-    linear = " | ".join(f"{training['linear'][level]:.5f}" for level in levels)
-    return (
-        "## Held-out loss\n\nMean squared error of the denoiser by noise level s.\n\n"
-        f"| s | {' | '.join(levels)} |\n|---|{'---|' * len(levels)}\n"
-        f"| model | {row} |\n| Wiener filter alone | {linear} |\n"
-    )
-
-
-def _memory_table(found: dict[str, Any]) -> str:
+def _memory_table(near: dict[str, Neighbours]) -> Table:
     """Nearest-neighbour test against memorising."""
-    rows = [
-        f"| {label} | {found['copies'][key]:.1%} | {found['nearest'][key]:.3f} | "
-        f"{found['closest'][key]:.3f} |"
-        for key, label in (("model", "pictures of the model"), ("held-out", "held-out pictures"))
-    ]
-    return (
-        "## Memorising\n\nNearest training picture of each picture, mirrored ones included; "
-        "root-mean-square distance per value.\n\n"
-        "| | nearest / second nearest < 1/3 | median distance | smallest |\n|---|---|---|---|\n"
-        + "\n".join(rows)
-        + "\n"
+    table = Table(
+        "Memorising", ("", "nearest / second nearest < 1/3", "median distance", "smallest")
     )
+    for name, found in near.items():
+        distance = found.nearest
+        table.rows.append(
+            [name, f"{found.copies:.1%}", float(distance.median()), float(distance.min())]
+        )
+    table.note = (
+        "Nearest training picture of each picture, mirrored ones included; root-mean-square "
+        "distance per value."
+    )
+    return table

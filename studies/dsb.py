@@ -3,15 +3,23 @@
 Gaussians are held against the Schrödinger bridge in closed form. The plane repeats Table 2 of Tong
 et al. 2024: exact W2 of 10,000 new points; every draw in training is new, too. Generation
 compares the first IPF iteration, which is a score-based model, with later ones. Pictures, with
---source and --target, are those that a model of the checkpoints folder translates.
+--source and --target, are those that a model of the checkpoints folder translates; history plots
+how its training went.
+
+Examples:
+  python evaluate.py dsb --parts plane
+  python evaluate.py dsb --parts pictures --source MNIST.gz --target NOTMNIST.gz
+  python evaluate.py dsb --parts history --model checkpoints/digits-letters
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from dataclasses import replace
-from statistics import fmean
+from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 import ot
@@ -63,15 +71,20 @@ LEARNING = {"batch_size": 1024, "learning_rate": 3e-3, "ema": 0.15}
 GENERATION = BridgePlan("dsb", 0.5, 20, iterations=4, half_steps=500, cache=20_000, refresh=100)
 GENERATION_STEPS = (20, 30)
 BATCH = 10_000  # points carried at once
+SPREAD = "standard deviation"
 DRAWS = 3  # behind each W2 of the plane: masses of modes differ by chance between samples
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``evaluate.py dsb``."""
     parser.add_argument("--points", type=int, default=10_000, help="of each W2 distance")
-    names = [*PARTS, "pictures"]
-    parser.add_argument("--parts", nargs="+", choices=names, default=names)
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parts = [*PARTS, "pictures"]
+    parser.add_argument(
+        "--parts", nargs="+", choices=[*parts, "history"], default=parts, help="what to do"
+    )
+    parser.add_argument(
+        "--methods", nargs="+", choices=METHODS, default=list(METHODS), help="to compare"
+    )
     translation.add_arguments(parser)
 
 
@@ -108,12 +121,11 @@ def run(options: argparse.Namespace, progress: Progress) -> Report:
     for part in dict.fromkeys(options.parts):
         if part in PARTS:
             PARTS[part](report, sizes, progress)
+        elif part == "history":
+            history_part(report, options.model, options.write)
         elif pictures:
             translation.pictures_part(report, options, progress)
-    report.facts = {
-        "seed": sizes.seed,
-        "points": sizes.points,
-    }
+    report.facts = {"seed": sizes.seed, "points": sizes.points}
     return report
 
 
@@ -227,7 +239,7 @@ def gaussian_part(report: Report, sizes: Sizes, progress: Progress) -> None:
                     errors.append(gaussian_errors(truth, start, end))
             rows = ((1, errors[0]), (len(errors), errors[-1]))
             table.rows += [(dim, TITLES[method], place, *found) for place, found in rows]
-        table.rows.append((dim, "floor", None, *_gaussian_floor(truth, n, sizes.seed)))
+        table.rows.append((dim, "floor", None, *gaussian_floor(truth, n, sizes.seed)))
     table.note = (
         f"Of {10 * sizes.points:,} paths ({sizes.points:,} times the dimension, if that is more), "
         "forward, sigma = 1, against entropic transport in closed form (Janati et al. 2020). "
@@ -237,7 +249,7 @@ def gaussian_part(report: Report, sizes: Sizes, progress: Progress) -> None:
     report.figures["gaussians"] = gaussian_figure(curves)
 
 
-def _gaussian_floor(truth: GaussianPair, n: int, seed: int) -> tuple[float, float, float]:
+def gaussian_floor(truth: GaussianPair, n: int, seed: int) -> tuple[float, float, float]:
     """Errors of exact draws of the bridge's ends."""
     generator = torch.Generator().manual_seed(seed + 1)
     (first, second), (s, t) = truth.means, truth.covariances
@@ -277,22 +289,25 @@ def plane_part(report: Report, sizes: Sizes, progress: Progress) -> None:
     ends: dict[str, list[Tensor]] = {}
     histories, seconds = {}, 0.0
     for method in sizes.methods:
-        means, ends[method] = [], []
+        found, ends[method] = [], []
         for title, pair in zip(titles, PAIRS, strict=True):
             fitter = plane_fitter(method, pair, sizes)
             what = f"{title}, {TITLES[method]}"
             histories[what] = train(fitter, what, progress)
             seconds += fitter.seconds
-            found, end = distances(fitter, "forward", sizes)
-            means.append(fmean(found))
+            drawn, end = distances(fitter, "forward", sizes)
+            found.append(drawn)
             ends[method].append(end)
-        table.rows.append((TITLES[method], *means))
+        table.rows.append((TITLES[method], *map(fmean, found)))
+        table.rows.append((f"{TITLES[method]}, {SPREAD}", *map(stdev, found)))
         table.rows.append((f"{TITLES[method]}, published", *PUBLISHED[method]))
-    floors = {target: floor(target, sizes) for target in {target: None for _, target in PAIRS}}
-    table.rows.append(("floor", *(floors[target] for _, target in PAIRS)))
+    least = {target: floor(target, sizes) for target in dict.fromkeys(t for _, t in PAIRS)}
+    table.rows.append(("floor", *(fmean(least[target]) for _, target in PAIRS)))
+    table.rows.append((f"floor, {SPREAD}", *(stdev(least[target]) for _, target in PAIRS)))
     table.note = (
-        f"Means of {DRAWS} draws of {sizes.points:,} new points. floor: that of two independent "
-        "samples of the target. Published: Tong et al. 2024, Table 2; sets in the conventions of "
+        f"Means of {DRAWS} draws of {sizes.points:,} new points, and their standard deviation: "
+        "distances that differ by less are equal. floor: that of two independent samples of the "
+        "target. Published: Tong et al. 2024, Table 2; sets in the conventions of "
         f"its code. All trainings together: {seconds / 60:.1f} minutes."
     )
     report.tables += [table, diagnostics_table(histories)]
@@ -327,13 +342,13 @@ def spread(end: Ends) -> float:
     return float(points.var(0).mean().sqrt())
 
 
-def floor(name: str, sizes: Sizes) -> float:
-    """W2 of two independent samples of a set, mean of `DRAWS`."""
+def floor(name: str, sizes: Sizes) -> list[float]:
+    """W2 of two independent samples of a set, for each of `DRAWS`."""
     generator = torch.Generator().manual_seed(20_000 + sizes.seed)
-    return fmean(
+    return [
         exact_w2(*(_independent(name, sizes.points, generator) for _ in range(2)))
         for _ in range(DRAWS)
-    )
+    ]
 
 
 def _independent(name: str, n: int, generator: torch.Generator) -> Tensor:
@@ -404,6 +419,21 @@ def history_figure(histories: dict[str, list[dict[str, Any]]]) -> Figure:
     return figure
 
 
+def history_part(report: Report, folder: Path, write: bool) -> None:
+    """Plot how a training went, from the ``history.json`` that it left beside its weights."""
+    path = folder / "history.json"
+    if not path.is_file():
+        raise ValueError(f"there is no history.json in {folder}: 'train.py dsb' writes it")
+    try:
+        history = json.loads(path.read_text(encoding="utf-8"))
+        figure = history_figure({folder.name: [history[0], *history[1:]]})  # not empty
+    except (ValueError, TypeError, LookupError) as error:
+        raise ValueError(f"{path} is no history of a training") from error
+    report.figures["history"] = figure
+    if write:
+        figure.savefig(folder / "history.png", dpi=120)
+
+
 # ----------------------------------------------------------------------------------------------
 # Generation
 
@@ -413,7 +443,7 @@ def generation_part(report: Report, sizes: Sizes, progress: Progress) -> None:
     columns = ("set", "steps", "IPF 1", "IPF 1, trained longer", "last IPF", "iterations", "floor")
     table = Table("Generation from a Gaussian: exact W2", columns)
     for name in ("8-gaussians", "half-moons")[: 1 if sizes.quick else 2]:
-        least = floor(name, sizes)
+        least = fmean(floor(name, sizes))
         for steps in GENERATION_STEPS:
             plan = sizes.plan(replace(GENERATION, steps=steps))
             first, last = generated(name, plan, sizes, progress)

@@ -2,6 +2,8 @@
 
 Blur, noise, mode drop (fewer pictures, repeated) and lower resolution, each in growing doses: a
 measure that may rank models must grow with every dose, from the floor of undamaged pictures.
+
+Example: python evaluate.py features checkpoints/features-faces --data train.zip --write
 """
 
 from __future__ import annotations
@@ -15,11 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sbcore.data.pictures import load_images, split_validation
 from sbcore.features import FeatureNet, load_features
 from sbcore.runtime import checkpoints, checks
 from sbcore.runtime.metrics import frechet_distance, precision_recall
 from studies.report import Progress, Report, Table
+from studies.sets import load_sets
 
 FLOORS = 4  # sets of undamaged pictures; the largest distance of them is the floor
 COLUMNS = ("pictures", "Frechet distance of features", "precision", "recall")
@@ -30,26 +32,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("features", type=Path, help="folder of the feature network")
     parser.add_argument("--data", required=True, help="the pictures that it was trained on")
     parser.add_argument("--val", help="held-out pictures (default: val beside train)")
-    parser.add_argument("--count", type=int, default=500, help="pictures of each set")
+    parser.add_argument("--count", type=int, default=250, help="pictures of each set")
     parser.add_argument("--write", action="store_true", help="write README.md beside the weights")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> Report:
     """Measure every dose; with ``--write``, put the table beside the weights."""
     network = load_features(options.features)
-    channels, size, _ = network.shape
-    val = options.val or split_validation(options.data)
-    if val is None:
-        raise ValueError("there is no val beside the training pictures; give --val")
+    sets = load_sets(network.shape, options.data, options.val)
     count = checks.whole("count", options.count, least=8)
     count = min(count, 64) if options.quick else count
-    sets = [load_images(source, size, channels) for source in (options.data, val)]
-    if min(map(len, sets)) < count:
-        raise ValueError(f"count must be at most {min(map(len, sets))}, the size of the sets")
-    pictures, held_out = sets[0][-count:] / 255.0, sets[1][:count] / 255.0
-    real = network.features(held_out)
+    held_out = sets.of("reporting", count)
+    pictures, real = sets.training[-count:] / 255.0, network.features(held_out)
     table = Table(f"Distances of {count} pictures to {count} held-out ones", COLUMNS)
-    floors = _floors(network, sets[0], real, count)
+    floors = _floors(network, sets.training, real, count)
     distances: dict[str, float] = {}
     damaged = {"training pictures": lambda x: x, **damages(options.seed)}
     for index, (name, damage) in enumerate(damaged.items()):

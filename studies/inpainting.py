@@ -3,11 +3,14 @@
 Ways: conditional denoiser; Algorithm 2 of the paper; resampling as in RePaint (Lugmayr et al.
 2022); the Gaussian conditional mean, which is the linear part of the denoiser alone; the mean
 picture; OpenCV's Telea and Navier-Stokes. All fill the same holes of the same pictures.
+
+Example: python evaluate.py inpainting checkpoints/celeba64 --data train.zip --count 10 --fills 4
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -20,14 +23,14 @@ from PIL import Image
 from torch import Tensor
 
 from sbcore.data.masks import brush_hole, preset_holes
-from sbcore.runtime import checks
+from sbcore.runtime import checkpoints, checks
 from sbcore.runtime.metrics import diversity, psnr, seam_error, ssim
 from sbcore.runtime.noise import Noise
 from sbcore.twostage.bridge import DEFAULTS, S_END, Bridge
-from sbcore.twostage.denoiser import Denoiser
+from sbcore.twostage.denoiser import Denoiser, load_denoiser
 from sbcore.twostage.grids import karras_grid
 from sbcore.twostage.solvers import SOLVERS
-from studies.models import Model, load_model
+from sbcore.twostage.wiener import WienerFilter
 from studies.report import Progress, Report, Table, contact_sheet
 from studies.sets import load_sets
 
@@ -36,8 +39,8 @@ HOLES = ("left half", "centre", "eyes", "brush", "75 %")
 JUMP, RESAMPLE = 3, 3  # of RePaint: steps between jumps back, passes over each of them
 SHOWN = 6  # pictures on a contact sheet
 COLUMNS = (
-    *("hole", "way", "evaluations", "PSNR, one fill", "PSNR, mean of fills", "SSIM, one fill"),
-    *("SSIM, mean of fills", "seam error", "diversity", "known-pixel error"),
+    *("hole", "way", "evaluations", "PSNR, one fill", "PSNR, mean of fills", "its standard error"),
+    *("SSIM, one fill", "SSIM, mean of fills", "seam error", "diversity", "known-pixel error"),
 )
 
 
@@ -48,27 +51,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--val", help="held-out pictures (default: val beside train)")
     parser.add_argument("--count", type=int, default=50, help="held-out pictures")
     parser.add_argument("--fills", type=int, default=10, help="fills of each picture")
-    parser.add_argument("--steps", type=int, default=DEFAULTS["inpaint"].steps)
+    parser.add_argument(
+        "--steps", type=int, default=DEFAULTS["inpaint"].steps, help="network evaluations"
+    )
     parser.add_argument("--paper-steps", type=int, default=100, help="of Algorithm 2; paper: 1000")
     parser.add_argument("--repaint-steps", type=int, default=30, help=f"each taken {RESAMPLE} x")
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="default: all")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="which of them")
+    parser.add_argument("--holes", nargs="+", choices=HOLES, default=HOLES, help="which of them")
     parser.add_argument("--bf16", action="store_true", help="bf16 inside the network")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> Report:
     """Fill every hole of every picture in every way."""
-    model = load_model(options.model)
-    bridge = model.bridge(bf16=options.bf16 or None)
-    held_out = load_sets(bridge, options.data, options.val).held_out
     settings = Settings.of(options)
-    if len(held_out) < settings.count:
-        raise ValueError(f"count must be at most {len(held_out)}, the number of held-out pictures")
-    pictures = held_out[: settings.count] / 255.0
+    bridge = Bridge.from_pretrained(options.model, bf16=options.bf16 or None)
+    pictures = load_sets(bridge.shape, options.data, options.val).of("reporting", settings.count)
+    denoiser, _ = load_denoiser(checkpoints.locate(options.model))
+    ways = list(all_ways(bridge, denoiser.to(bridge.device), settings))
     table = Table("Held-out pictures, filled", COLUMNS, note=NOTE)
     sheets = {}
-    for name in HOLES:
-        filled = _fill_all(model, bridge, pictures, name, settings, progress)
+    for name in options.holes:
         holes = [_hole(name, bridge.shape[1], settings.seed + i) for i in range(len(pictures))]
+        filled = {way: _fill_all(way, pictures, holes, name, settings, progress) for way in ways}
         for way, fills in filled.items():
             figures = _measure(fills, pictures, holes)
             table.rows.append([name, way.title, way.evaluations, *figures])
@@ -87,7 +91,8 @@ def run(options: argparse.Namespace, progress: Progress) -> Report:
 NOTE = (
     "PSNR (dB) and diversity (mean absolute difference of two fills) over the hole, SSIM over the "
     "whole picture, seam error: mean gradient mismatch across the border of the hole, known-pixel "
-    "error: largest change of a pixel that was given. One-fill figures are means over all fills."
+    "error: largest change of a pixel that was given. One-fill figures are means over all fills. "
+    "Standard error: of the mean over pictures; ways share the pictures, so they differ by less."
 )
 
 
@@ -128,39 +133,50 @@ class Way:
     """Maps (picture (c, h, w), hole (h, w), seed) to fills (n, c, h, w)."""
 
 
-def _ways(model: Model, bridge: Bridge, settings: Settings) -> Iterator[Way]:
-    """All ways, the model's own first."""
-    n, paper, steps = settings.fills, settings.paper_steps, settings.repaint_steps
-    denoiser, mean = model.denoiser, model.denoiser.mean.cpu()
+def all_ways(bridge: Bridge, denoiser: Denoiser, settings: Settings) -> Iterator[Way]:
+    """The ways that were asked for, the model's own first."""
+    ways = [*own_ways(bridge, settings), *other_ways(bridge, denoiser, settings)]
+    return (way for way in ways if way.name in settings.ways)
+
+
+def own_ways(bridge: Bridge, settings: Settings) -> Iterator[Way]:
+    """Those of `Bridge.inpaint`."""
+    n, paper, steps = settings.fills, settings.paper_steps, settings.steps
 
     def conditional(picture: Tensor, hole: Tensor, seed: int) -> Tensor:
-        return bridge.inpaint(picture, ~hole, n, seed, steps=settings.steps).result().cpu()
+        return bridge.inpaint(picture, ~hole, n, seed, steps=steps).result().cpu()
 
     def algorithm2(picture: Tensor, hole: Tensor, seed: int) -> Tensor:
-        return (
-            bridge.inpaint(picture, ~hole, n, seed, method="algorithm2", steps=paper).result().cpu()
-        )
+        run = bridge.inpaint(picture, ~hole, n, seed, method="algorithm2", steps=paper)
+        return run.result().cpu()
+
+    solver = SOLVERS[DEFAULTS["inpaint"].solver].title
+    yield Way("conditional", f"conditional denoiser, {solver}", steps, conditional)
+    yield Way("algorithm2", f"Algorithm 2, {paper:,} steps", paper + 1, algorithm2)
+
+
+def other_ways(bridge: Bridge, denoiser: Denoiser, settings: Settings) -> Iterator[Way]:
+    """Resampling, the Gaussian and the classical ways."""
+    n, steps, device = settings.fills, settings.repaint_steps, bridge.device
+    grid = karras_grid(steps, bridge.sigma, min(S_END, bridge.sigma / 2))
 
     def resampling(picture: Tensor, hole: Tensor, seed: int) -> Tensor:
-        known = picture.to(bridge.device) - denoiser.mean
-        noise = Noise(range(seed, seed + n), bridge.shape, device=bridge.device)
-        grid = karras_grid(steps, bridge.sigma, min(S_END, bridge.sigma / 2))
-        filled = repaint(denoiser, known, ~hole.to(bridge.device), noise, grid) + denoiser.mean
-        return torch.where(hole, filled.clamp(0, 1).cpu(), picture)
+        known = picture.to(device) - denoiser.mean
+        noise = Noise(range(seed, seed + n), bridge.shape, "resampling", device)
+        denoise = partial(denoiser, bf16=bridge.bf16)
+        filled = repaint(denoise, denoiser.linear, known, ~hole.to(device), noise, grid)
+        return torch.where(hole, (filled + denoiser.mean).clamp(0, 1).cpu(), picture)
 
     def gaussian(picture: Tensor, hole: Tensor, seed: int) -> Tensor:
-        known = picture.to(bridge.device) - denoiser.mean
-        zero = torch.zeros(1, *bridge.shape, device=bridge.device)
-        centred = denoiser.linear.sample_given(known, ~hole.to(bridge.device)[None], zero)
+        known = picture.to(device) - denoiser.mean
+        zero = torch.zeros(1, *bridge.shape, device=device)
+        centred = denoiser.linear.sample_given(known, ~hole.to(device)[None], zero)
         filled = (centred + denoiser.mean).clamp(0, 1)
         return torch.where(hole, filled.cpu(), picture)
 
     def mean_fill(picture: Tensor, hole: Tensor, seed: int) -> Tensor:
-        return torch.where(hole, mean, picture)[None]
+        return torch.where(hole, denoiser.mean.cpu(), picture)[None]
 
-    solver = SOLVERS[DEFAULTS["inpaint"].solver].title
-    yield Way("conditional", f"conditional denoiser, {solver}", settings.steps, conditional)
-    yield Way("algorithm2", f"Algorithm 2, {paper:,} steps", paper + 1, algorithm2)
     title = f"RePaint-style, {steps} steps, {RESAMPLE} passes"
     yield Way("repaint", title, steps * RESAMPLE, resampling)
     yield Way("gaussian", "Gaussian conditional mean", 0, gaussian)
@@ -172,7 +188,8 @@ def _ways(model: Model, bridge: Bridge, settings: Settings) -> Iterator[Way]:
 
 
 def repaint(
-    denoiser: Denoiser,
+    denoise: Callable[[Tensor, float], Tensor],
+    linear: WienerFilter,
     known: Tensor,
     known_mask: Tensor,
     noise: Noise,
@@ -185,16 +202,17 @@ def repaint(
     agree. Known pixels are ``known + s z`` after every step.
 
     Args:
-        denoiser: D(v, s).
+        denoise: D(v, s).
+        linear: Its linear part, which draws the start.
         known: Clean centred picture, (c, h, w).
         known_mask: (h, w), True = known.
-        noise: Source of random numbers; one fill a generator.
+        noise: Source of random numbers; one fill a seed.
         grid: Falling noise levels, the last of them 0.
 
     Returns:
         Centred fills, (n, c, h, w).
     """
-    v = denoiser.linear.sample(noise.draw(), grid[0])
+    v = linear.sample(noise.draw(), grid[0])
     v = torch.where(known_mask, known + grid[0] * noise.draw(), v)
     for first in range(0, len(grid) - 1, JUMP):
         levels = grid[first : first + JUMP + 1]
@@ -204,7 +222,7 @@ def repaint(
             for s, s_next in pairwise(levels):
                 keep = (s_next / s) ** 2  # exponential SDE step
                 drawn = s_next * (1 - keep) ** 0.5 * noise.draw()
-                v = keep * v + (1 - keep) * denoiser(v, s) + drawn
+                v = keep * v + (1 - keep) * denoise(v, s) + drawn
                 v = torch.where(known_mask, known + s_next * noise.draw(), v)
     return v
 
@@ -223,25 +241,20 @@ def _hole(name: str, size: int, seed: int) -> Tensor:
     return torch.from_numpy(hole)
 
 
+@torch.no_grad()
 def _fill_all(
-    model: Model,
-    bridge: Bridge,
+    way: Way,
     pictures: Tensor,
+    holes: list[Tensor],
     name: str,
     settings: Settings,
     progress: Progress,
-) -> dict[Way, list[Tensor]]:
-    """Fills (n, c, h, w) of each picture in each way."""
-    filled: dict[Way, list[Tensor]] = {}
-    for way in _ways(model, bridge, settings):
-        if way.name not in settings.ways:
-            continue
-        filled[way] = []
-        for i, picture in enumerate(pictures):
-            hole = _hole(name, bridge.shape[1], settings.seed + i)
-            with torch.no_grad():
-                filled[way].append(way.fill(picture, hole, settings.seed + i * settings.fills))
-            progress(f"{name}, {way.title}", i + 1, len(pictures))
+) -> list[Tensor]:
+    """Fills (n, c, h, w) of each picture."""
+    filled = []
+    for i, (picture, hole) in enumerate(zip(pictures, holes, strict=True)):
+        filled.append(way.fill(picture, hole, settings.seed + i * settings.fills))
+        progress(f"{name}, {way.title}", i + 1, len(pictures))
     return filled
 
 
@@ -256,8 +269,9 @@ def _measure(fills: list[Tensor], pictures: Tensor, holes: list[Tensor]) -> list
         likeness = [ssim(x, truth.expand_as(x)).mean() for x in (drawn, mean)]
         row = [one[0], psnr(mean, truth, hole)[0], *likeness, one[1], differ, known]
         rows.append([float(value) for value in row])
-    means = np.mean(rows, axis=0).tolist()
-    return [*means[:-1], max(row[-1] for row in rows)]
+    first, second, *others, _ = np.mean(rows, axis=0).tolist()
+    error = np.std(rows, axis=0, ddof=1)[1] / len(rows) ** 0.5 if len(rows) > 1 else math.nan
+    return [first, second, float(error), *others, max(row[-1] for row in rows)]
 
 
 def _sheet(filled: dict[Way, list[Tensor]], pictures: Tensor, holes: list[Tensor]) -> Image.Image:

@@ -75,6 +75,8 @@ class Report:
     """Plots by file name without ending."""
     pictures: dict[str, Image.Image] = field(default_factory=dict)
     """Pictures by file name without ending."""
+    data: dict[str, Any] = field(default_factory=dict)
+    """What else is written as JSON, by file name without ending."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What the numbers depend on: model, seed, counts, device."""
     text: str = ""
@@ -85,7 +87,8 @@ class Report:
         if self.text:
             return self.text
         facts = " · ".join(f"{name} {value}" for name, value in self.facts.items())
-        return "\n".join([f"# {self.title}\n", facts + "\n", *(t.markdown() for t in self.tables)])
+        heads = [f"# {self.title}\n", *([facts + "\n"] if facts else [])]
+        return "\n".join([*heads, *(table.markdown() for table in self.tables)])
 
     def write(self, folder: Path) -> None:
         """Write README.md, results.json, figures and pictures into ``folder``."""
@@ -100,6 +103,8 @@ class Report:
         }
         found = json.dumps({"facts": self.facts, "tables": tables}, indent=1, default=str)
         (folder / "results.json").write_text(found, encoding="utf-8")
+        for name, value in self.data.items():
+            (folder / f"{name}.json").write_text(json.dumps(value, indent=1), encoding="utf-8")
         for name, figure in self.figures.items():
             figure.savefig(folder / f"{name}.png", dpi=150, bbox_inches="tight")
         for name, picture in self.pictures.items():

@@ -3,18 +3,17 @@
 tau changes the law of Euler-Maruyama runs only: rows of paper mode at each tau, by the exact drift
 and, where the checkpoint has a density-ratio network of that tau, by the ratio; beside them the
 fast default, the floor and the published numbers. Full size takes hours on a CPU.
+
+Example: python evaluate.py table1 checkpoints/celeba64 --data train.zip --count 16 --paper-steps 50
 """
 
 from __future__ import annotations
 
 import argparse
 
-from sbcore.twostage.paper import PaperMode
 from studies import distances
-from studies.distances import make_ruler
-from studies.models import load_model
 from studies.report import Progress, Report, Table
-from studies.tables import CIFAR10, add_arguments, cells, draw, facts, sizes
+from studies.tables import CIFAR10, Drawing, add_arguments
 
 __all__ = ["add_arguments", "run"]
 # FID and Inception Score of the paper's Table 1, by tau / sigma^2.
@@ -31,31 +30,25 @@ TABLE1 = {
 
 def run(options: argparse.Namespace, progress: Progress) -> Report:
     """Draw and measure at every tau."""
-    model = load_model(options.model)
-    count, steps = sizes(options)
-    fast = model.bridge(bf16=options.bf16 or None)
-    ruler = make_ruler(options, fast, count)
+    drawing = Drawing(options, progress)
+    bridge, steps = drawing.bridge, drawing.steps
     columns = ("tau / sigma^2", "drift", "evaluations", *distances.COLUMNS)
     table = Table(
-        f"Distances against tau, {count} pictures",
+        f"Distances against tau, {drawing.count} pictures",
         (*columns, "FID in the paper", "IS in the paper"),
-        note=f"In the paper: {CIFAR10}, density ratio. {ruler.note}",
+        note=f"In the paper: {CIFAR10}, density ratio. {drawing.ruler.note}",
     )
-    own = model.config["tau"] / fast.sigma**2
-    multiples = sorted({*list(TABLE1)[:: 3 if options.quick else 1], own})
-    for multiple in multiples:
-        bridge = model.bridge(multiple * fast.sigma**2, bf16=options.bf16 or None)
-        for drift in ("exact", "ratio") if bridge.has_density_ratio else ("exact",):
-            paper = PaperMode(n1=steps, n2=steps, drift=drift)
+    own = bridge.tau / bridge.sigma**2
+    for multiple in sorted({*list(TABLE1)[:: 3 if options.quick else 1], own}):
+        trained = bridge.has_density_ratio and multiple == own
+        for drift in ("exact", "ratio") if trained else ("exact",):
             what = f"tau / sigma^2 = {multiple:g}, {drift} drift"
-            pictures, nfe = draw(bridge, count, options.seed, progress, what, paper)
+            row = drawing.row(what, drawing.paper(drift), multiple * bridge.sigma**2)
             published = TABLE1.get(multiple, (None, None))
-            row = [f"{multiple:g}", drift, nfe, *cells(ruler, pictures), *published]
-            table.rows.append(row)
-    pictures, nfe = draw(fast, count, options.seed, progress, "fast default")
+            table.rows.append([f"{multiple:g}", drift, *row, *published])
     table.rows += [
-        ["any", "fast default", nfe, *cells(ruler, pictures), None, None],
-        [None, "real pictures (floor)", None, *ruler.floor(), None, None],
+        ["any", "fast default", *drawing.row("fast default"), None, None],
+        [None, "real pictures (floor)", None, *drawing.floor(), None, None],
     ]
-    title = f"Table 1: {fast.name}, Euler-Maruyama with {steps:,} + {steps:,} steps"
-    return Report(f"table1-{fast.name}", title, [table], facts=facts(options, fast, count))
+    title = f"Table 1: {bridge.name}, Euler-Maruyama with {steps:,} + {steps:,} steps"
+    return Report(f"table1-{bridge.name}", title, [table], facts=drawing.facts())

@@ -1,15 +1,15 @@
-"""FID and Inception Score beside published models (Table 2)."""
+"""FID and Inception Score beside published models (Table 2).
+
+Example: python evaluate.py table2 checkpoints/celeba64 --data train.zip --bf16
+"""
 
 from __future__ import annotations
 
 import argparse
 
-from sbcore.twostage.paper import PaperMode
 from studies import distances, tables
-from studies.distances import make_ruler
-from studies.models import load_model
 from studies.report import Progress, Report, Table
-from studies.tables import CIFAR10, cells, draw, facts, sizes
+from studies.tables import CIFAR10, Drawing
 
 # FID and Inception Score, as the paper's Table 2 quotes them.
 TABLE2 = {
@@ -30,27 +30,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, progress: Progress) -> Report:
     """Measure the model beside what is published."""
-    model = load_model(options.model)
-    count, steps = sizes(options)
-    bridge = model.bridge(bf16=options.bf16 or None)
-    ruler = make_ruler(options, bridge, count)
-    own = bridge.facts.get("data", {}).get("name", "its own data")
+    drawing = Drawing(options, progress)
+    bridge, steps = drawing.bridge, drawing.steps
+    pictures = f"{bridge.facts.get('data', {}).get('name', 'its own data')}: {drawing.count}"
     table = Table(
         "Beside published numbers",
         ("model", "pictures", "evaluations", *distances.COLUMNS),
-        note=f"Compare FID of one data set and of one number of pictures only. {ruler.note}",
+        note=f"Compare FID of one data set and of one number of pictures only. "
+        f"{drawing.ruler.note}",
     )
     unknown = [None] * (len(distances.COLUMNS) - 2)
     table.rows += [[name, CIFAR10, None, *unknown, *both] for name, both in TABLE2.items()]
-    runs: dict[str, PaperMode | None] = {"fast default": None}
+    runs = {"fast default": None}
     if options.paper:
         drift = "ratio" if bridge.has_density_ratio else "exact"
-        name = f"paper mode, {steps:,} + {steps:,} steps, {drift} drift"
-        runs[name] = PaperMode(n1=steps, n2=steps, drift=drift)
+        runs[f"paper mode, {steps:,} + {steps:,} steps, {drift} drift"] = drawing.paper(drift)
     for name, paper in runs.items():
-        pictures, nfe = draw(bridge, count, options.seed, progress, name, paper)
-        label = f"{bridge.name}, {name}"
-        table.rows.append([label, f"{own}: {count}", nfe, *cells(ruler, pictures)])
-    table.rows.append(["real pictures (floor)", f"{own}: {count}", None, *ruler.floor()])
+        table.rows.append([f"{bridge.name}, {name}", pictures, *drawing.row(name, paper)])
+    table.rows.append(["real pictures (floor)", pictures, None, *drawing.floor()])
     title = f"Table 2: {bridge.name}"
-    return Report(f"table2-{bridge.name}", title, [table], facts=facts(options, bridge, count))
+    return Report(f"table2-{bridge.name}", title, [table], facts=drawing.facts())

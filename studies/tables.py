@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import math
-
-import torch
-from torch import Tensor
 
 from sbcore.runtime import checks
 from sbcore.runtime.run import DivergedError
@@ -14,67 +12,77 @@ from sbcore.twostage.bridge import DEFAULTS, Bridge
 from sbcore.twostage.paper import PaperMode
 from sbcore.twostage.solvers import SOLVERS
 from studies import distances
+from studies.album import Album, paper_evaluations
 from studies.report import Cell, Progress
 
-BATCH = 16
 CIFAR10 = "CIFAR-10, 50,000 pictures"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of both tables."""
     distances.add_arguments(parser)
-    parser.add_argument("--paper-steps", type=int, default=PaperMode().n1, help="of each stage")
+    parser.add_argument(
+        "--paper-steps", type=int, default=PaperMode().n1, help="of each stage of paper mode"
+    )
 
 
-def draw(
-    bridge: Bridge,
-    count: int,
-    seed: int,
-    progress: Progress,
-    what: str,
-    paper: PaperMode | None = None,
-) -> tuple[Tensor | None, int | None]:
-    """Draw ``count`` pictures, by the fast default or by paper mode.
+class Drawing:
+    """The model of a table, its pictures and their distances.
 
-    Returns:
-        Pictures (count, c, h, w) on the CPU, None if the run diverged; evaluations of each.
+    Args:
+        options: Those of `add_arguments`; ``--quick`` makes them small.
+        progress: Told what is drawn.
     """
-    mode = {"mode": "fast"} if paper is None else {"mode": "paper", "paper": paper}
-    drawn, step = [], None
-    try:
-        for first in range(0, count, BATCH):
-            n = min(BATCH, count - first)
-            for step in bridge.generate(n, seed + first, **mode):
-                done = first * step.total + n * step.index
-                progress(what, done, count * step.total)
-            drawn.append(step.x.clamp(0, 1).cpu())
-    except DivergedError:
-        return None, step.nfe.total
-    pictures = torch.cat(drawn)
-    return (pictures if bool(pictures.isfinite().all()) else None), step.nfe.total
 
+    def __init__(self, options: argparse.Namespace, progress: Progress) -> None:
+        self.count = checks.whole("count", options.count, least=4)
+        self.steps = checks.whole("paper_steps", options.paper_steps)
+        if options.quick:
+            self.count, self.steps = min(self.count, 8), min(self.steps, 4)
+        options = argparse.Namespace(**vars(options) | {"count": self.count})
+        self.options, self.progress = options, progress
+        self.bridge = Bridge.from_pretrained(options.model, bf16=options.bf16 or None)
+        self.ruler = distances.make_ruler(options, self.bridge)
 
-def cells(ruler: distances.Ruler, pictures: Tensor | None) -> list[Cell]:
-    """The distances of a set; of a run that diverged, that it did."""
-    if pictures is None:
-        return [math.nan, *[None] * (len(distances.COLUMNS) - 1)]
-    return ruler.cells(pictures)
+    def paper(self, drift: str) -> PaperMode:
+        """Algorithm 1 with as many steps as the options say."""
+        return PaperMode(n1=self.steps, n2=self.steps, drift=drift)
 
+    def row(
+        self, what: str, paper: PaperMode | None = None, tau: float | None = None
+    ) -> list[Cell]:
+        """Evaluations of a picture, then the distances of a set.
 
-def sizes(options: argparse.Namespace) -> tuple[int, int]:
-    """Pictures of each set and Euler-Maruyama steps of each stage."""
-    count = checks.whole("count", options.count, least=4)
-    steps = checks.whole("paper_steps", options.paper_steps)
-    return (min(count, 8), min(steps, 4)) if options.quick else (count, steps)
+        Args:
+            what: Name of the row, for people.
+            paper: Algorithm 1; None: the fast default.
+            tau: Variance of stage 1; None: the model's own.
+        """
+        bridge = copy.copy(self.bridge)  # shares the networks
+        bridge.tau = self.bridge.tau if tau is None else tau
+        mode = {"mode": "fast"} if paper is None else {"mode": "paper", "paper": paper}
+        evaluations = paper_evaluations(paper) if paper else DEFAULTS["generate"].steps
+        count, seed = self.count, self.options.seed
+        album = Album(self.options.out, self.options.model, bridge)
+        try:
+            drawn = album.generate(what, count, seed, self.progress, **mode)
+        except DivergedError:
+            return [evaluations, math.nan, *[None] * (len(distances.COLUMNS) - 1)]
+        return [evaluations, *self.ruler.cells(drawn.pictures)]
 
+    def floor(self) -> list[float | None]:
+        """The distances of as many real pictures."""
+        found = self.ruler.floors()[distances.FLOOR]
+        return [found.get(name) for name in distances.COLUMNS]
 
-def facts(options: argparse.Namespace, bridge: Bridge, count: int) -> dict[str, Cell]:
-    """What the numbers depend on."""
-    default = DEFAULTS["generate"]
-    return {
-        "model": bridge.name,
-        "pictures": count,
-        "seed": options.seed,
-        "fast default": f"{SOLVERS[default.solver].title}, {default.steps} evaluations",
-        "device": bridge.device_name + (", bf16" if options.bf16 else ""),
-    }
+    def facts(self) -> dict[str, Cell]:
+        """What the numbers depend on."""
+        default = DEFAULTS["generate"]
+        return {
+            "model": self.bridge.name,
+            "pictures": self.count,
+            "against": f"the {self.options.half} half of the held-out pictures",
+            "seed": self.options.seed,
+            "fast default": f"{SOLVERS[default.solver].title}, {default.steps} evaluations",
+            "device": self.bridge.device_name + (", bf16" if self.bridge.bf16 else ""),
+        }

@@ -3,6 +3,8 @@
 Trains both networks on six Gaussians and on four other shapes, and holds samples, drifts and
 modes against the truth, which is closed form. A vanilla GAN trained on the same points stands
 beside them, and Algorithm 1 with either drift.
+
+Example: python evaluate.py toy
 """
 
 from __future__ import annotations
@@ -203,16 +205,16 @@ def _distances(
     if "mode_mass" not in found[0]:
         return w2, floor, w2 / floor, None, None, None, None
     mass = torch.tensor([each["mode_mass"] for each in found])  # (draws, modes)
-    z = [_z(each, sizes.particles) for each in mass]
+    z = [deviation(each, sizes.particles) for each in mass]
     z.sort()
     pooled = mass.mean(0)
     return (
         *(w2, floor, w2 / floor, float(pooled.min()), float(pooled.max())),
-        *(z[len(z) // 2], _z(pooled, sizes.draws * sizes.particles)),
+        *(z[len(z) // 2], deviation(pooled, sizes.draws * sizes.particles)),
     )
 
 
-def _z(mass: Tensor, n: int) -> float:
+def deviation(mass: Tensor, n: int) -> float:
     """Largest deviation of the modes' masses (m,) from 1/m, in standard errors of n points."""
     share = 1 / len(mass)
     return float((mass - share).abs().max() / math.sqrt(share * (1 - share) / n))
@@ -233,7 +235,7 @@ def algorithm_table(bridge: PlaneBridge, sizes: Sizes, seed: int, progress: Prog
             settings.append((f"density ratio, {label}", paper))
     for i, (label, paper) in enumerate(settings):
         for j, networks in enumerate(NETWORKS):
-            row = _algorithm_row(bridge, paper, networks, sizes.paper_particles, seed)
+            row = algorithm_row(bridge, paper, networks, sizes.paper_particles, seed)
             n3 = None if paper.drift == "exact" else paper.n3
             table.rows.append((label, n3, paper.n1, networks, *row))
             progress("Algorithm 1", 2 * i + j + 1, 2 * len(settings))
@@ -245,7 +247,7 @@ def algorithm_table(bridge: PlaneBridge, sizes: Sizes, seed: int, progress: Prog
     return table
 
 
-def _algorithm_row(
+def algorithm_row(
     bridge: PlaneBridge, paper: PaperMode, networks: str, n: int, seed: int
 ) -> tuple[Any, ...]:
     """Lost particles, then distances; diverged runs have no distances."""
@@ -258,7 +260,7 @@ def _algorithm_row(
     found = bridge.distances(points, seed)
     mass = torch.tensor(found["mode_mass"])
     w2, floor = found["sliced_w2"], found["floor"]
-    return "0", w2, floor, w2 / floor, float(mass.min()), float(mass.max()), _z(mass, n)
+    return "0", w2, floor, w2 / floor, float(mass.min()), float(mass.max()), deviation(mass, n)
 
 
 def velocity_table(bridge: PlaneBridge, sizes: Sizes, seed: int) -> Table:
@@ -366,11 +368,11 @@ def velocity_figure(bridge: PlaneBridge) -> Figure:
         truth, estimate = (
             bridge.velocity(stage, t, where, networks=networks) for networks in ("exact", "learned")
         )
-        seen = _density(bridge, stage, t, where)
+        seen = state_density(bridge, stage, t, where)
         longest = float(truth[seen > SEEN].norm(dim=1).quantile(0.9))
         for axes, field in zip(rows[:, column], (truth, estimate), strict=True):
             side = torch.linspace(-EXTENT, EXTENT, CELLS)
-            density = _density(bridge, stage, t, torch.cartesian_prod(side, side))
+            density = state_density(bridge, stage, t, torch.cartesian_prod(side, side))
             _show_image(axes, density.view(CELLS, CELLS).T)
             _show_arrows(axes, where, field / longest, seen)
         rows[0, column].set_title(f"stage {stage}, t = {t:g}")
@@ -379,7 +381,7 @@ def velocity_figure(bridge: PlaneBridge) -> Figure:
     return figure
 
 
-def _density(bridge: PlaneBridge, stage: int, t: float, x: Tensor) -> Tensor:
+def state_density(bridge: PlaneBridge, stage: int, t: float, x: Tensor) -> Tensor:
     """Density of X_t in closed form, as a part of its maximum over the points; (k,)."""
     if stage == 1:  # X_t / t is data plus noise
         log = bridge.distribution.log_density(x / t, stage1_noise_level(t, SIGMA, TAU))

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", help="those that it ends in; without both: no such table")
     parser.add_argument("--count", type=int, default=500, help="held-out pictures translated")
     parser.add_argument("--epochs", type=int, default=20, help="of the classifiers")
-    parser.add_argument("--write", action="store_true", help="write the card and sheet.png there")
+    parser.add_argument("--write", action="store_true", help="write card and pictures there")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,9 @@ class Judged:
 def pictures_part(report: Report, options: argparse.Namespace, progress: Progress) -> None:
     """Add the table of translated pictures, by iteration, and a sheet; write the card."""
     count = checks.whole("count", options.count, least=10)
-    count, epochs = (20, 1) if options.quick else (count, checks.whole("epochs", options.epochs))
+    epochs = checks.whole("epochs", options.epochs)
+    if options.quick:
+        count, epochs = 20, 1
     bridge = TranslationBridge.from_pretrained(options.model)
     sets = [
         open_set(name, path, bridge.shape, count, epochs, options.seed, progress)

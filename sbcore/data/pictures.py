@@ -95,6 +95,15 @@ def split_validation(source: str | Path) -> Path | None:
     return sibling if sibling != source and sibling.exists() else None
 
 
+def split_held_out(pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """Halves of the held-out pictures (n, ...): for selection, for reporting.
+
+    What was chosen on a picture (the best weights, a default) is not measured on it.
+    """
+    half = len(pictures) // 2
+    return pictures[:half], pictures[half:]
+
+
 def _read_pictures(
     source: Path, size: int, limit: int | None, on_progress: Callable[[int, int], None] | None
 ) -> list[np.ndarray]:

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Sliced Wasserstein distance of Laplacian patches (Karras et al. 2018, "Progressive growing")
+from sbcore.runtime.noise import generator
+
+# Texture: sliced Wasserstein distance of Laplacian patches (Karras et al. 2018, "Progressive
+# growing"), and contrast band by band
 
 BINOMIAL = (1.0, 4.0, 6.0, 4.0, 1.0)
 PATCH = 7
@@ -24,16 +28,55 @@ DIRECTIONS = 512
 SMALLEST_LEVEL = 16
 
 
-def sliced_wasserstein(a: Tensor, b: Tensor, seed: int = 0) -> dict[str, float]:
-    """Sliced Wasserstein distance of 7x7 patches of the Laplacian pyramid, times 1000.
-
-    Patches of each level are normalised per channel and set, so the measure sees texture at each
-    scale, not brightness or layout. At 500 pictures, one set against itself gives about 20: the
-    patches are drawn anew.
+class TextureReference:
+    """The reference side of `sliced_wasserstein`, computed once for many sets.
 
     Args:
-        a: Pictures (n, c, h, w).
-        b: As many others.
+        reference: Pictures (n, c, h, w).
+        seed: Of patches and directions.
+    """
+
+    def __init__(self, reference: Tensor, seed: int = 0) -> None:
+        self.shape, self.seed = reference.shape, seed
+        self._levels = []
+        for number, level in enumerate(laplacian_pyramid(reference)):
+            patches = _patches(level, self._generator("reference", number))
+            mean, std = patches.mean((0, 1)), patches.std((0, 1))
+            size = (DIRECTIONS, PATCH * PATCH * level.shape[1])
+            directions = torch.randn(size, generator=self._generator("directions", number))
+            directions /= directions.norm(dim=1, keepdim=True)
+            projected = _projected((patches - mean) / std, directions)
+            self._levels.append((mean, std, directions, projected))
+
+    def distance(self, pictures: Tensor) -> dict[str, float]:
+        """What `sliced_wasserstein` returns."""
+        if pictures.shape != self.shape:
+            raise ValueError(
+                f"the sets must have equal shapes, got {pictures.shape} and {self.shape}"
+            )
+        distances = {}
+        for number, level in enumerate(laplacian_pyramid(pictures)):
+            mean, std, directions, reference = self._levels[number]
+            patches = _patches(level, self._generator("pictures", number))
+            projected = _projected((patches - mean) / std, directions)
+            distances[str(level.shape[-1])] = 1000 * float((projected - reference).abs().mean())
+        return distances | {"mean": sum(distances.values()) / len(distances)}
+
+    def _generator(self, purpose: str, level: int) -> torch.Generator:
+        return generator("cpu", "sliced Wasserstein", purpose, level, self.seed)
+
+
+def sliced_wasserstein(pictures: Tensor, reference: Tensor, seed: int = 0) -> dict[str, float]:
+    """Sliced Wasserstein distance of 7x7 patches of the Laplacian pyramid, times 1000.
+
+    Both sets are normalised by mean and standard deviation of the *reference*, for each level and
+    channel. So the distance sees what a set lacks in contrast; normalised each by its own, as in
+    the original code, the sets would be compared in shape alone. It sees no layout. The patches
+    of the two sides are drawn apart: a set has a distance to itself.
+
+    Args:
+        pictures: The set in question, (n, c, h, w).
+        reference: As many pictures that it should be like.
         seed: Of patches and directions.
 
     Returns:
@@ -42,15 +85,26 @@ def sliced_wasserstein(a: Tensor, b: Tensor, seed: int = 0) -> dict[str, float]:
     Raises:
         ValueError: If the sets differ in number or shape.
     """
-    if a.shape != b.shape:
-        raise ValueError(f"the sets must have equal shapes, got {a.shape} and {b.shape}")
-    generator = torch.Generator().manual_seed(seed)
-    distances = {}
-    for level_a, level_b in zip(laplacian_pyramid(a), laplacian_pyramid(b), strict=True):
-        first, second = (_patches(level, generator) for level in (level_a, level_b))
-        distances[str(level_a.shape[-1])] = 1000 * _sliced(first, second, generator)
-    distances["mean"] = sum(distances.values()) / len(distances)
-    return distances
+    return TextureReference(reference, seed).distance(pictures)
+
+
+def band_contrast(pictures: Tensor, reference: Tensor) -> dict[str, float]:
+    """Standard deviation of each band of the Laplacian pyramid, relative to the reference's.
+
+    Args:
+        pictures: (n, c, h, w).
+        reference: (m, c, h, w).
+
+    Returns:
+        Ratio for each level, named by its height: 1 is right, less is too smooth.
+    """
+
+    def spread(level: Tensor) -> float:
+        """Root mean square deviation of a value from the mean of its channel."""
+        return float(level.double().var((0, 2, 3)).mean().sqrt())
+
+    pairs = zip(laplacian_pyramid(pictures), laplacian_pyramid(reference), strict=True)
+    return {str(a.shape[-1]): spread(a) / spread(b) for a, b in pairs}
 
 
 def laplacian_pyramid(pictures: Tensor) -> list[Tensor]:
@@ -74,7 +128,7 @@ def _blur(pictures: Tensor) -> Tensor:
 
 
 def _patches(level: Tensor, generator: torch.Generator) -> Tensor:
-    """Random patches of every picture, normalised per channel: (128 n, 49 c)."""
+    """Random patches of every picture, (128 n, 49, c)."""
     n, c, h, w = level.shape
     shape = (n, PATCHES_PER_PICTURE, 1, 1)
     top = torch.randint(h - PATCH + 1, shape, generator=generator)
@@ -83,23 +137,45 @@ def _patches(level: Tensor, generator: torch.Generator) -> Tensor:
     rows, columns = top + offset[:, None], left + offset  # (n, 128, 7, 1), (n, 128, 1, 7)
     index = torch.arange(n).view(n, 1, 1, 1)
     patches = level.permute(0, 2, 3, 1)[index, rows, columns]  # (n, 128, 7, 7, c)
-    patches = patches.reshape(-1, PATCH * PATCH, c)
-    patches = patches - patches.mean((0, 1))
-    return (patches / patches.std((0, 1))).flatten(1)
+    return patches.reshape(-1, PATCH * PATCH, c)
 
 
-def _sliced(a: Tensor, b: Tensor, generator: torch.Generator) -> float:
-    """Mean absolute difference of the sorted projections on random directions."""
-    total = 0.0
-    for _ in range(4):
-        directions = torch.randn(a.shape[1], DIRECTIONS // 4, generator=generator)
-        directions /= directions.norm(dim=0)
-        first, second = (a @ directions).sort(dim=0).values, (b @ directions).sort(dim=0).values
-        total += float((first - second).abs().mean())
-    return total / 4
+def _projected(patches: Tensor, directions: Tensor) -> Tensor:
+    """Sorted projections of patches (k, 49, c) on each direction, (directions, k)."""
+    return (directions @ patches.flatten(1).T).sort().values
 
 
 # Distances of pixels on principal components, or of features
+
+COMPONENT_BANDS = (0, 4, 16, 64, 256, 512)
+
+
+def principal_variances(pictures: Tensor, reference: Tensor, basis: Tensor) -> dict[str, float]:
+    """Variance in bands of principal components, relative to the reference's.
+
+    Args:
+        pictures: (n, c, h, w).
+        reference: (m, c, h, w).
+        basis: Orthonormal components of the training set, largest variance first, (R, c h w).
+
+    Returns:
+        Ratio for each band, "0-4", "4-16", ... as far as the basis goes, and for the ``rest`` of
+        the directions.
+    """
+    found = []
+    for values in (pictures.flatten(1), reference.flatten(1)):
+        variances = (values @ basis.T).double().var(0)
+        total = values.double().var(0).sum()
+        bands = [variances[a:b].sum() for a, b in pairwise(COMPONENT_BANDS)]
+        found.append(torch.stack([*bands, total - variances[: COMPONENT_BANDS[-1]].sum()]))
+    names = [*(f"{a}-{b}" for a, b in pairwise(COMPONENT_BANDS)), "rest"]
+    ratios = zip(names, (found[0] / found[1]).tolist(), found[1].tolist(), strict=True)
+    return {name: ratio for name, ratio, known in ratios if known > 0}
+
+
+def mean_difference(pictures: Tensor, reference: Tensor) -> float:
+    """Root mean square difference of the mean pictures of two sets, (n, ...) and (m, ...)."""
+    return float((pictures.mean(0) - reference.mean(0)).square().mean().sqrt())
 
 
 def frechet_distance(a: Tensor, b: Tensor, basis: Tensor | None = None) -> float:

@@ -3,37 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from sbcore.twostage.process import stage1_noise_level, stage1_time
-
-
-def heun_grid(levels: Sequence[float], evaluations: int, churn: float = 0.0) -> list[float]:
-    """Name each inner level twice: predicted, then corrected.
-
-    Args:
-        levels: Falling noise levels, the last of them 0.
-        evaluations: Network evaluations; if there are too few for every corrector, the first
-            levels go without.
-        churn: S_churn; between CHURN_LEVELS a corrected level is raised by the factor 1 + gamma,
-            ``gamma = min(S_churn / n, sqrt(2) - 1)``.
-
-    Returns:
-        ``evaluations + 1`` levels.
-    """
-    n = len(levels) - 1
-    gamma = min(churn / n, math.sqrt(2) - 1)
-    grid, first = [levels[0]], n - (evaluations - n)
-    for i, level in enumerate(levels[1:-1], start=1):
-        raised = CHURN_LEVELS[0] <= level <= CHURN_LEVELS[1]
-        grid += [level, level * (1 + gamma if raised else 1)] if i >= first else [level]
-    return [*grid, 0.0]
-
-
-CHURN_LEVELS = (0.025, 25.0)
-
-
-# Grids of noise levels
 
 
 def karras_grid(steps: int, s_start: float, s_end: float, rho: float = 7.0) -> list[float]:

@@ -25,7 +25,6 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from sbcore.twostage.grids import heun_grid
 from sbcore.twostage.wiener import WienerFilter
 
 
@@ -229,48 +228,7 @@ def _er_weights(s: float, s_next: float) -> tuple[float, float]:
     return step + phi * float(first), step**2 / 2 + phi * float(second)
 
 
-# Heun
-
-
-def heun(v: Tensor, s: float, s_next: float, history: History, noise: Tensor | None) -> Tensor:
-    """Heun's method, with churn if asked for (Karras et al. 2022, Algorithm 2).
-
-    On the grid of `heun_grid`, which names each level twice. Down to a new level: Euler. From a
-    level to itself: the step that led there anew with the mean of both slopes, then noise up to
-    ``s_next``, which is above ``s`` if there is churn.
-    """
-    if s_next == 0:
-        return history[0].denoised
-    if s_next < s:
-        return v + (s_next - s) * history[0].slope
-    before = history[1]
-    v = before.v + (s - before.s) * (history[0].slope + before.slope) / 2
-    return v if noise is None else v + math.sqrt(s_next**2 - s**2) * noise
-
-
-CHURN = 10.0  # Karras et al. take 40 with 256 steps
-
-
 # Knowing the linear part
-
-
-def linear_exact(
-    v: Tensor,
-    s: float,
-    s_next: float,
-    history: History,
-    noise: Tensor | None,
-    *,
-    linear: WienerFilter,
-) -> Tensor:
-    """The ODE with its linear part integrated exactly: exact in one step for Gaussian data.
-
-    Write ``D = W_s v + n``. Along a principal component of variance l, with ``theta(s) =
-    arctan(s / sqrt(l))`` and ``f = n / sqrt(l s^2 / (l + s^2))``,
-    ``v' = sqrt(l + s'^2) [v / sqrt(l + s^2) + f (theta(s) - theta(s'))]``, exact while f is
-    constant; it stays finite at s' = 0, so that the last step is as good as the others.
-    """
-    return linear.flow(v, s, s_next) + _turned(linear, _residual(linear, history[0]), s, s, s_next)
 
 
 def linear_exact_2(
@@ -282,11 +240,17 @@ def linear_exact_2(
     *,
     linear: WienerFilter,
 ) -> Tensor:
-    """`linear_exact` of second order, one evaluation a step.
+    """The ODE with its linear part integrated exactly, the rest to second order.
+
+    Write ``D = W_s v + n``. Along a principal component of variance l, with ``theta(s) =
+    arctan(s / sqrt(l))`` and ``f = n / sqrt(l s^2 / (l + s^2))``,
+    ``v' = sqrt(l + s'^2) [v / sqrt(l + s^2) + f (theta(s) - theta(s'))]``, exact while f is
+    constant, so in one step for Gaussian data; it stays finite at s' = 0, so that the last step
+    is as good as the others.
 
     Like UniPC it first corrects the state that the last step predicted, with the mean of f at
     both ends of that step; then it predicts with n extrapolated to the middle of the step, as
-    DPM-Solver++(2M) does with D.
+    DPM-Solver++(2M) does with D. One evaluation a step.
     """
     rests = [e._replace(denoised=_residual(linear, e)) for e in history[:3]]
     rest = rests[0].denoised
@@ -330,9 +294,6 @@ class Solver:
     title: str
     step: Callable[..., Tensor]
     stochastic: bool = False
-    corrects: bool = False
-    """Whether it names levels twice, as `heun_grid` does."""
-    churn: float = 0.0
     knows_linear: bool = False
     """Whether its rule takes the Wiener filter of the denoiser."""
 
@@ -350,9 +311,7 @@ class Solver:
         Returns:
             ``evaluations + 1`` levels, the last of them 0.
         """
-        if not self.corrects:
-            return grid(evaluations)
-        return heun_grid(grid(evaluations // 2 + 1), evaluations, self.churn)
+        return grid(evaluations)
 
 
 SOLVERS = {
@@ -363,16 +322,11 @@ SOLVERS = {
         Solver("dpmpp_2m", "DPM-Solver++(2M), ODE", dpmpp_2m),
         Solver("unipc", "UniPC-3, ODE", unipc),
         Solver("ipndm", "iPNDM-4, ODE", ipndm),
-        Solver("linear_exact", "Exact linear part, ODE", linear_exact, knows_linear=True),
         Solver(
             "linear_exact_2",
             "Exact linear part, second order, ODE",
             linear_exact_2,
             knows_linear=True,
-        ),
-        Solver("heun", "Heun, ODE", heun, corrects=True),
-        Solver(
-            "heun_churn", "Heun with churn, SDE", heun, stochastic=True, corrects=True, churn=CHURN
         ),
         Solver("ddim", "DDIM (Euler), ODE", ddim),
         Solver("exponential_sde", "Exponential, SDE", exponential_sde, stochastic=True),

@@ -18,7 +18,7 @@ from sbcore.twostage.solvers import SOLVERS
 from tests.twostage.loops import BLOBS, BRIDGE, SIGMA, TAU, draws, states
 
 
-@pytest.mark.parametrize(("name", "count"), [("ddim", 11), ("exponential_sde", 9), ("heun", 30)])
+@pytest.mark.parametrize(("name", "count"), [("ddim", 11), ("exponential_sde", 9), ("unipc", 30)])
 def test_states_between_have_the_law_of_their_noise_level(name: str, count: int) -> None:
     """A point mass at 0: the state at s is N(0, s^2), between the evaluations too."""
     n = 20_000

@@ -1,22 +1,30 @@
+"""Distances between sets and errors of pictures, against closed forms."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from sbcore.runtime.metrics import (
-    _blur,
+    COMPONENT_BANDS,
+    TextureReference,
+    band_contrast,
     diversity,
     frechet_distance,
     laplacian_pyramid,
+    mean_difference,
     nearest_neighbours,
     precision_recall,
+    principal_variances,
     psnr,
     seam_error,
     sliced_w2,
     sliced_wasserstein,
     ssim,
 )
-from studies import card as cards
-from studies.report import contact_sheet
 
 
 def textures(n: int, seed: int, size: int = 32) -> torch.Tensor:
@@ -26,38 +34,125 @@ def textures(n: int, seed: int, size: int = 32) -> torch.Tensor:
     return F.interpolate(coarse, size=(size, size), mode="bilinear")
 
 
-def test_pyramid_adds_up_to_the_picture():
+def noise_of(pictures: torch.Tensor, seed: int = 2) -> torch.Tensor:
+    return torch.randn(pictures.shape, generator=torch.Generator().manual_seed(seed))
+
+
+def faded(pictures: torch.Tensor, contrast: float | torch.Tensor) -> torch.Tensor:
+    """The same pictures with a part of their contrast, around the mean of each channel."""
+    mean = pictures.mean((0, 2, 3), keepdim=True)
+    return mean + contrast * (pictures - mean)
+
+
+# ----------------------------------------------------------------------------------------------
+# Texture
+
+
+def test_pyramid_is_linear_and_sees_no_detail_in_a_plain_picture():
     pictures = textures(2, 0, 64)
     levels = laplacian_pyramid(pictures)
     assert [level.shape[-1] for level in levels] == [64, 32, 16]
-    rebuilt = levels[-1]
-    for level in reversed(levels[:-1]):
-        spread = torch.zeros_like(level)
-        spread[:, :, ::2, ::2] = rebuilt
-        rebuilt = level + 4 * _blur(spread)
-    assert torch.allclose(rebuilt, pictures, atol=1e-6)
+    flat = laplacian_pyramid(torch.full((1, 3, 64, 64), 0.3))
+    assert flat[0].abs().max() < 1e-6 and torch.allclose(flat[-1], torch.tensor(0.3))
+    scaled = laplacian_pyramid(2 * pictures + 0.1)
+    for level, twice in zip(levels[:-1], scaled[:-1], strict=True):
+        torch.testing.assert_close(twice, 2 * level, atol=1e-5, rtol=0)
 
 
-def test_swd_of_like_sets_is_far_below_that_of_noisy_and_of_blurred_ones():
-    a, b = textures(100, 0), textures(100, 1)
-    floor = sliced_wasserstein(a, b)["32"]
-    noise = torch.randn(b.shape, generator=torch.Generator().manual_seed(2))
-    assert sliced_wasserstein(a, b + 0.05 * noise)["32"] > 2 * floor
-    assert sliced_wasserstein(a, _blur(_blur(torch.rand_like(b))))["32"] > 2 * floor
+def test_pyramid_tells_the_size_of_what_it_sees():
+    """Stripes two pixels wide are in the finest level, a wave over the picture in the coarsest."""
+    x = torch.arange(64.0)
+    stripes = (torch.pi * x).cos().expand(1, 3, 64, 64)
+    wave = (torch.pi * x / 32).cos().expand(1, 3, 64, 64)
+    energy = [[float(level.var()) for level in laplacian_pyramid(p)] for p in (stripes, wave)]
+    assert energy[0][0] > 100 * max(energy[0][1:])
+    assert energy[1][-1] > 100 * max(energy[1][:-1])
 
 
-def test_swd_grows_with_the_noise():
-    a, b = textures(50, 0), textures(50, 1)
-    noise = torch.randn(b.shape, generator=torch.Generator().manual_seed(2))
-    distances = [sliced_wasserstein(a, b + level * noise)["32"] for level in (0, 0.02, 0.1)]
-    assert distances == sorted(distances)
+def test_sliced_distance_of_like_sets_is_far_below_that_of_noisy_and_of_blurred_ones():
+    real, like = textures(100, 0), textures(100, 1)
+    reference = TextureReference(real)
+    floor = reference.distance(like)["32"]
+    assert reference.distance(like + 0.05 * noise_of(like))["32"] > 2 * floor
+    blurred = F.avg_pool2d(F.pad(like, (1, 1, 1, 1), mode="reflect"), 3, stride=1)
+    assert reference.distance(blurred)["32"] > 2 * floor
 
 
-def test_swd_repeats_and_refuses_sets_of_other_sizes():
+def test_sliced_distance_grows_with_the_noise():
+    reference, like = TextureReference(textures(50, 0)), textures(50, 1)
+    noise = noise_of(like)
+    found = [reference.distance(like + level * noise)["32"] for level in (0, 0.02, 0.1)]
+    assert found == sorted(found)
+
+
+def test_a_set_with_less_contrast_is_seen():
+    """0.84 of the contrast; normalised each by its own deviation, the sets would be alike."""
+    real, like = textures(200, 0), textures(200, 1)
+    weak, floor = faded(like, 0.84), sliced_wasserstein(like, real)["mean"]
+    assert sliced_wasserstein(weak, real)["mean"] > 3 * floor
+    gain = real.std((0, 2, 3), keepdim=True) / weak.std((0, 2, 3), keepdim=True)
+    assert sliced_wasserstein(faded(weak, gain), real)["mean"] < 1.5 * floor
+
+
+def test_the_reference_is_the_second_set():
+    """Half of the contrast is a half of the reference's deviation; seen from there, it is twice."""
+    real = textures(100, 0)
+    weak = faded(real, 0.5)
+    there, back = sliced_wasserstein(weak, real)["mean"], sliced_wasserstein(real, weak)["mean"]
+    assert back == pytest.approx(2 * there, rel=0.1)
+    assert sliced_wasserstein(real + 0.5, real)["16"] > 3 * sliced_wasserstein(real, real)["16"]
+
+
+def test_sliced_distance_repeats_and_refuses_sets_of_other_sizes():
     a, b = textures(10, 0), textures(10, 1)
-    assert sliced_wasserstein(a, b, seed=3) == sliced_wasserstein(a, b, seed=3)
+    first = sliced_wasserstein(a, b, seed=3)
+    assert first == sliced_wasserstein(a, b, seed=3) != sliced_wasserstein(a, b, seed=4)
+    assert first == TextureReference(b, seed=3).distance(a)
+    assert first["mean"] == pytest.approx((first["32"] + first["16"]) / 2)
     with pytest.raises(ValueError, match="equal shapes"):
         sliced_wasserstein(a, b[:5])
+
+
+def test_contrast_is_that_of_each_band():
+    real = textures(50, 0, 64)
+    found = band_contrast(faded(real, 0.84), real)
+    assert found == pytest.approx({"64": 0.84, "32": 0.84, "16": 0.84}, rel=1e-4)
+    stripes = 0.2 * (torch.pi * torch.arange(64.0)).cos()
+    finest = band_contrast(real + stripes, real)
+    assert finest["64"] > 2 and finest["16"] == pytest.approx(1, abs=0.01)
+
+
+# ----------------------------------------------------------------------------------------------
+# Principal components, means
+
+
+def test_variances_are_those_of_each_band_of_components():
+    n, dim = 4000, 768
+    basis = torch.linalg.qr(torch.randn(dim, dim, generator=torch.Generator().manual_seed(0))).Q
+    gains = torch.cat(
+        [torch.full((k,), g) for k, g in ((4, 0.5), (12, 1.0), (48, 2.0), (192, 1.0), (512, 0.3))]
+    )
+    z = torch.randn(n, dim, generator=torch.Generator().manual_seed(1))
+    found = principal_variances((z * gains) @ basis.T + 3, z @ basis.T, basis[:, :512].T)
+    names = [f"{a}-{b}" for a, b in pairwise(COMPONENT_BANDS)]
+    assert list(found) == [*names, "rest"]
+    wanted = [0.25, 1, 4, 1, 0.09, 0.09]
+    assert list(found.values()) == pytest.approx(wanted, rel=1e-3)
+
+
+def test_variances_go_as_far_as_the_basis():
+    z = torch.randn(50, 40, generator=torch.Generator().manual_seed(0))
+    found = principal_variances(2 * z, z, torch.eye(40)[:10])
+    assert found == pytest.approx({"0-4": 4, "4-16": 4, "rest": 4})
+
+
+def test_mean_difference_is_that_of_the_mean_pictures():
+    real = textures(20, 0)
+    assert mean_difference(real.flip(0), real) == pytest.approx(0, abs=1e-6)
+    assert mean_difference(real + 0.1, real) == pytest.approx(0.1, rel=1e-4)
+    half = real.clone()
+    half[..., :16] += 0.2
+    assert mean_difference(half, real) == pytest.approx(0.2 / 2**0.5, rel=1e-4)
 
 
 def test_frechet_distance_of_a_shift_and_a_scale_is_the_closed_form():
@@ -79,38 +174,6 @@ def test_neighbours_find_copies_and_mirrored_copies():
     assert found.copies == 1.0
     fresh = torch.rand(20, 3, 8, 8, generator=torch.Generator().manual_seed(1))
     assert nearest_neighbours(fresh, training).copies == 0.0
-
-
-def test_card_states_every_figure_with_its_floor(bridge):
-    c, h, w = bridge.shape
-    generator = torch.Generator().manual_seed(0)
-    training = (torch.rand(40, c, h, w, generator=generator) * 255).byte()
-    held_out = (torch.rand(30, c, h, w, generator=generator) * 255).byte()
-    found = cards.measure(bridge, training, held_out, count=20)
-    levels = {"0.1": 0.01, "1": 0.02}
-    config = {
-        "sigma": 2.0,
-        "tau": 8.0,
-        "network": {"rank": 8},
-        "data": {"name": "noise", "license": "none"},
-        "training": {
-            "images": 1000, "seconds": 60, "pictures": 40, "device": "a toaster",
-            "by_noise_level": levels, "linear": levels,
-        },
-    }  # fmt: skip
-    text = cards.card("tiny", config, found, "python evaluate.py card tiny")
-    for wanted in (
-        "floor",
-        "no network",
-        "1,000 images",
-        "a toaster",
-        "held-out pictures",
-        "noise",
-    ):
-        assert wanted in text
-    assert contact_sheet(found["pictures"]).size == (8 * 2 * w, 3 * 2 * h)
-    with pytest.raises(ValueError, match="31"):
-        cards.measure(bridge, training, held_out, count=31)
 
 
 # ----------------------------------------------------------------------------------------------

@@ -71,24 +71,24 @@ def test_density_of_the_states_is_that_of_their_histogram() -> None:
     points = toy.states(bridge, 1, 0.9, 40_000, seed=0)
     where = torch.tensor([[4.5, 0.0], [0.0, 0.0], [3.2, 1.9]])
     counts = (torch.cdist(where, points) < 0.4).sum(1).float()
-    density = toy._density(bridge, 1, 0.9, where)
+    density = toy.state_density(bridge, 1, 0.9, where)
     torch.testing.assert_close(counts / counts[0], density / density[0], atol=0.15, rtol=0)
 
 
 def test_z_counts_standard_errors() -> None:
     even = torch.full((6,), 1 / 6)
-    assert toy._z(even, 1000) == pytest.approx(0, abs=1e-4)
+    assert toy.deviation(even, 1000) == pytest.approx(0, abs=1e-4)
     error = math.sqrt(1 / 6 * 5 / 6 / 1000)
     moved = even + error * torch.tensor([2.0, -2.0, 0, 0, 0, 0])
-    assert toy._z(moved, 1000) == pytest.approx(2, rel=1e-3)
+    assert toy.deviation(moved, 1000) == pytest.approx(2, rel=1e-3)
 
 
 def test_a_diverged_row_has_no_distances() -> None:
     bridge = PlaneBridge(DISTRIBUTIONS["six-gaussians"])
-    lost, *rest = toy._algorithm_row(bridge, PaperMode(n1=10, n2=2), "exact", 50, seed=0)
+    lost, *rest = toy.algorithm_row(bridge, PaperMode(n1=10, n2=2), "exact", 50, seed=0)
     assert float(lost.rstrip("%")) > 0 and all(math.isnan(number) for number in rest)
     paper = PaperMode(n1=10, n2=10, drift="exact")
-    lost, *rest = toy._algorithm_row(bridge, paper, "exact", 50, seed=0)
+    lost, *rest = toy.algorithm_row(bridge, paper, "exact", 50, seed=0)
     assert lost == "0" and all(math.isfinite(number) for number in rest)
 
 

@@ -44,7 +44,7 @@ def test_w2_is_that_of_the_best_assignment() -> None:
 @pytest.mark.parametrize("dim", dsb.DIMENSIONS)
 def test_errors_of_the_true_bridge_are_those_of_its_sample(dim: int) -> None:
     truth = dsb.gaussian_pair(dim, 1.0, seed=3)
-    assert max(dsb._gaussian_floor(truth, 40_000, 0)) < 0.06
+    assert max(dsb.gaussian_floor(truth, 40_000, 0)) < 0.06
     start, end = (each.draw(4000, torch.Generator().manual_seed(0)) for each in truth.ends())
     mean, variance, coupling = dsb.gaussian_errors(truth, start, end)
     assert max(mean, variance) < 0.1
@@ -75,8 +75,10 @@ def test_plane_quickly_and_deterministically(tmp_path: Path) -> None:
     )
     rows = cells(first, "Exact W2 in the plane")
     assert rows == cells(second, "Exact W2 in the plane")
-    assert [row["method"] for row in rows] == ["DSB", "DSB, published", "floor"]
-    assert rows[1]["8-gaussians to half-moons"] == 0.987
+    names = ["DSB", f"DSB, {dsb.SPREAD}", "DSB, published", "floor", f"floor, {dsb.SPREAD}"]
+    assert [row["method"] for row in rows] == names
+    assert rows[2]["8-gaussians to half-moons"] == 0.987
+    assert all(row["gaussian to s-curve"] > 0 for row in rows)
     assert set(first.figures) == {"plane", "iterations"}
 
 
@@ -90,3 +92,28 @@ def test_generation_quickly(tmp_path: Path) -> None:
 def test_too_few_points(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="points must be a whole number of at least 10"):
         run(tmp_path, "--points", "3")
+
+
+ENTRY = {"distance": 0.5, "floor": 0.1, "energy": 2.0, "coupling": 0.3}
+
+
+def test_history_is_drawn_from_the_file_that_training_leaves(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    history = [{"forward": ENTRY, "backward": ENTRY} for _ in range(3)]
+    (model / "history.json").write_text(json.dumps(history), encoding="utf-8")
+    report = run(tmp_path, "--parts", "history", "--model", str(model))
+    [figure] = report.figures.values()
+    assert [len(line.get_xdata()) for line in figure.axes[1].lines] == [3, 3]
+    assert not (model / "history.png").exists()
+    run(tmp_path, "--parts", "history", "--model", str(model), "--write")
+    assert (model / "history.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "[]"])
+def test_a_broken_history_is_a_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "history.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match="no history of a training"):
+        run(tmp_path, "--parts", "history", "--model", str(tmp_path))
+    with pytest.raises(ValueError, match="there is no history"):
+        run(tmp_path, "--parts", "history", "--model", str(tmp_path / "nosuch"))

@@ -1,0 +1,89 @@
+"""Inpainting: every way on every hole, and the ways that the engine does not have."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from sbcore import Bridge
+from sbcore.data.masks import preset_holes
+from sbcore.runtime.noise import Noise
+from sbcore.twostage.denoiser import Denoiser, load_denoiser
+from sbcore.twostage.grids import karras_grid
+from studies import inpainting
+from tests.conftest import SIGMA, TINY
+from tests.studies.conftest import Command
+
+DATA = ("--data", "train", "--quick")
+
+
+@pytest.fixture(scope="module")
+def denoiser(place: Path) -> Denoiser:
+    return load_denoiser(place / "tiny")[0]
+
+
+def test_every_way_is_measured_on_every_hole(run: Command, tmp_path: Path) -> None:
+    status, found = run("inpainting", "tiny", *DATA)
+    (rows,) = found.values()
+    assert status == 0
+    assert [row["hole"] for row in rows[::7]] == list(inpainting.HOLES)
+    assert len({row["way"] for row in rows}) == 7 and len(rows) == 35
+    for row in rows:
+        assert row["known-pixel error"] == 0
+        assert math.isfinite(row["PSNR, one fill"]) and -1 <= row["SSIM, one fill"] <= 1
+        assert row["PSNR, mean of fills"] >= row["PSNR, one fill"] - 1e-4  # by Jensen
+        assert row["its standard error"] > 0
+    ways = {row["way"].split(",")[0]: row["evaluations"] for row in rows}
+    assert ways["conditional denoiser"] == 5 and ways["Algorithm 2"] == 6
+    assert ways["RePaint-style"] == 9 and ways["mean picture"] == 0
+    assert len(list((tmp_path / "inpainting-tiny").glob("*.png"))) == len(inpainting.HOLES)
+
+
+def test_a_seed_repeats_the_table(run: Command, tmp_path: Path) -> None:
+    seeds = {"one": "3", "two": "3", "three": "4"}
+    one, two, three = (
+        run("inpainting", "plain", *DATA, "--seed", seed, out=tmp_path / out)[1]
+        for out, seed in seeds.items()
+    )
+    assert one == two != three
+
+
+def test_only_the_ways_that_are_named_are_filled(run: Command) -> None:
+    _, found = run("inpainting", "plain", *DATA, "--ways", "mean", "telea")
+    (rows,) = found.values()
+    assert {row["way"] for row in rows} == {"mean picture", "Telea (OpenCV)"}
+
+
+def test_mean_picture_and_classical_fills_are_what_they_are_called(
+    bridge: Bridge, denoiser: Denoiser
+) -> None:
+    settings = inpainting.Settings(1, 2, 2, 2, 3, seed=0)
+    ways = {way.title: way for way in inpainting.all_ways(bridge, denoiser, settings)}
+    hole = torch.from_numpy(preset_holes(16)["centre"])
+    picture = torch.full(TINY.shape, 0.4)
+    filled = ways["mean picture"].fill(picture, hole, 0)[0]
+    assert torch.equal(filled[:, hole], denoiser.mean[:, hole])
+    for name in ("Telea (OpenCV)", "Navier-Stokes (OpenCV)"):  # they carry a plain colour on
+        assert ways[name].fill(picture, hole, 0)[0, :, hole].sub(0.4).abs().max() < 0.01
+
+
+def test_repaint_goes_back_after_each_segment_and_keeps_known_pixels(denoiser: Denoiser) -> None:
+    known = torch.randn(TINY.shape, generator=torch.Generator().manual_seed(0)) / 4
+    mask = torch.from_numpy(~preset_holes(16)["eyes"])
+    calls = []
+
+    def denoise(v: torch.Tensor, s: float) -> torch.Tensor:
+        calls.append(s)
+        return denoiser(v, s)
+
+    grid = karras_grid(7, SIGMA, 0.03)
+    noise = Noise([5, 6], TINY.shape)
+    with torch.no_grad():
+        filled = inpainting.repaint(denoise, denoiser.linear, known, mask, noise, grid)
+    assert torch.equal(filled[..., mask], known[..., mask].expand(2, -1, -1))
+    segments = [grid[0:3], grid[3:6], grid[6:7]]  # of three, three and one step
+    assert calls == [s for part in segments for s in part * inpainting.RESAMPLE]
+    assert not torch.equal(filled[0], filled[1])

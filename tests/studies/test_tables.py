@@ -1,0 +1,94 @@
+"""Tables 1 and 2: rows beside the published ones, at every tau."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+import pytest
+
+from sbcore import Bridge, DivergedError
+from studies.distances import PIXELS
+from studies.inception import Inception
+from studies.report import silent
+from studies.tables import Drawing
+from tests.conftest import smooth_pictures
+
+DATA = ("--data", "train", "--quick", "--features", "features")
+
+
+@pytest.fixture
+def without_inception(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine that lacks torch-fidelity."""
+    monkeypatch.setitem(sys.modules, "torch_fidelity", None)
+
+
+def test_table1_prints_every_tau_beside_the_paper(run, without_inception, capsys) -> None:
+    status, found = run("table1", "tiny", *DATA)
+    (rows,) = found.values()
+    assert status == 0
+    named = {(row["tau / sigma^2"], row["drift"]): row for row in rows}
+    assert named["2", "ratio"]["FID in the paper"] == 12.32  # the tiny model's own tau
+    assert ("1", "exact") in named and ("1", "ratio") not in named
+    assert named["4", "exact"]["IS in the paper"] == 8.10
+    assert named["2", "exact"]["evaluations"] == 3 + 5  # none at t = 0; the last Tweedie step
+    assert named["2", "ratio"]["evaluations"] == 3 * 4 + 5
+    assert named["1", "exact"]["SWD, mean"] != named["4", "exact"]["SWD, mean"]
+    for row in rows:
+        assert row["FID"] is None and row["Frechet, features"] is not None
+    text = capsys.readouterr().out
+    assert "floor" in text and "torch-fidelity" in text and "--inception" in text
+
+
+def test_table2_prints_published_numbers_and_the_model(run, without_inception) -> None:
+    status, found = run("table2", "plain", "--data", "train", "--quick", "--paper")
+    (rows,) = found.values()
+    assert status == 0
+    published = {row["model"]: row["FID"] for row in rows[:6]}
+    assert published["WGAN-GP"] == 36.4 and published["NCSNv2"] == 10.87
+    assert [row["model"].split(", ")[0] for row in rows[6:8]] == ["tiny", "tiny"]
+    assert "exact drift" in rows[7]["model"]  # this one has no density ratio
+    # Without a feature network of this size the other distances still stand.
+    assert rows[6]["Frechet, features"] is None and rows[6]["SWD, mean"] > 0
+    assert rows[8][PIXELS] < rows[6][PIXELS]
+
+
+def test_a_run_that_diverges_is_a_row_that_says_so(place: Path, tmp_path, monkeypatch) -> None:
+    options = argparse.Namespace(
+        model=place / "tiny", data=place / "train", val=place / "val", count=4, paper_steps=4,
+        features=place / "features", inception=None, bf16=False, half="reporting", seed=0,
+        quick=False, out=tmp_path,
+    )  # fmt: skip
+    drawing = Drawing(options, silent)
+
+    def diverge(*_: object, **__: object) -> None:
+        raise DivergedError("the run diverged")
+
+    monkeypatch.setattr(Bridge, "generate", diverge)
+    evaluations, first, *rest = drawing.row("wild", drawing.paper("ratio"))
+    assert evaluations == 17 and math.isnan(first) and set(rest) == {None}
+
+
+def test_inception_weights_of_another_file_are_refused(tmp_path: Path) -> None:
+    reference = smooth_pictures(4)
+    with pytest.raises(ValueError, match="no Inception weights at"):
+        Inception(tmp_path / "nosuch.pth", reference)
+    (tmp_path / "other.pth").write_bytes(b"a pickle of who knows what")
+    with pytest.raises(ValueError, match="does not hold"):
+        Inception(tmp_path / "other.pth", reference)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (["table1", "tiny", "--count", "99"], "20"),
+        (["table1", "tiny", "--paper-steps", "0"], "paper_steps"),
+        (["table2", "tiny", "--inception", "nosuch.pth"], "nosuch.pth"),
+    ],
+)
+def test_bad_arguments_are_a_sentence(run, capsys, arguments, wanted) -> None:
+    assert run(*arguments, "--data", "train")[0] == 1
+    error = capsys.readouterr().err
+    assert wanted in error and "Traceback" not in error
