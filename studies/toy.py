@@ -10,7 +10,6 @@ Example: python evaluate.py toy
 from __future__ import annotations
 
 import argparse
-import copy
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -22,8 +21,9 @@ from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
-from sbcore.plane.bridge import NETWORKS, PlaneBridge, follow_average, lost
+from sbcore.plane.bridge import HALF_LIFE, NETWORKS, PlaneBridge, lost
 from sbcore.plane.distributions import DISTRIBUTIONS, EXTENT, Distribution
+from sbcore.runtime.learner import WeightAverage
 from sbcore.runtime.run import DivergedError
 from sbcore.twostage.paper import PaperMode
 from sbcore.twostage.process import stage1_noise_level, stage2_noise_level
@@ -106,7 +106,7 @@ def train_gan(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         generator, critic = _perceptron(GAN_LATENT, 2), _perceptron(2, 1)
-    average = copy.deepcopy(generator)
+    average = WeightAverage(generator, HALF_LIFE)
     source = torch.Generator().manual_seed(seed)
     scale = float(distribution.covariance.trace() / 2) ** 0.5
     optimizers = [
@@ -130,13 +130,13 @@ def train_gan(
         optimizers[0].zero_grad()
         loss.backward()
         optimizers[0].step()
-        follow_average(average, generator, iteration)
+        average.follow(generator, iteration)
         if iteration % 50 == 0 or iteration == iterations:
             progress("training the GAN", iteration, iterations)
 
     @torch.no_grad()
     def draw(n: int, seed: int) -> Tensor:
-        return scale * average(latent(n, torch.Generator().manual_seed(seed)))
+        return scale * average.network(latent(n, torch.Generator().manual_seed(seed)))
 
     return draw
 
