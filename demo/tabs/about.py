@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from demo import imaging, media, runs, widgets
+from demo import imaging, media, runs, tab, views
 from demo.models import Models
 from demo.tabs.evolution import EXAMPLE_SEED, caption
 from sbcore import (
@@ -276,7 +275,7 @@ def states_html(bridge: Bridge) -> str:
         picture = media.normalise_contrast(runs.pictures(step.x)[0])
         left = _place(step.stage, step.t) / 10
         tiles.append(
-            f'<img style="left:{left:.1f}%" src="{widgets.data_uri(picture)}" '
+            f'<img style="left:{left:.1f}%" src="{views.data_uri(picture)}" '
             f'alt="{caption(step)}" title="{caption(step)}">'
         )
     return f'<div class="states">{"".join(tiles)}</div>'
@@ -348,8 +347,9 @@ def _translations(models: Models) -> Iterator[TranslationBridge]:
             yield models.translation(name)
 
 
-def examples(models: Models, bridge: Bridge, name: str | None) -> tuple[Any, ...]:
+def examples(models: Models, name: str | None) -> tuple[Any, ...]:
     """What depends on the model: drawing, card, its picture, licence, status."""
+    bridge = models.get(name)
     text, sheet = card(models, name)
     status = (
         f"Above: {PATHS} of {PARTICLES:,} particles of Algorithm 1 on six Gaussians, seen along "
@@ -361,7 +361,7 @@ def examples(models: Models, bridge: Bridge, name: str | None) -> tuple[Any, ...
         text,
         sheet,
         licences(bridge, *_translations(models)),
-        widgets.note_html(status),
+        views.note_html(status),
     )
 
 
@@ -369,27 +369,11 @@ def examples(models: Models, bridge: Bridge, name: str | None) -> tuple[Any, ...
 # Layout
 
 
-@dataclass(frozen=True)
-class AboutTab:
-    """What the page fills."""
-
-    drawing: gr.HTML
-    card: gr.Markdown
-    sheet: gr.Image
-    licence: gr.Markdown
-    status: gr.HTML
-
-    @property
-    def examples(self) -> list[Any]:
-        """What the values of `examples` go to."""
-        return [self.drawing, self.card, self.sheet, self.licence, self.status]
-
-
-def build() -> AboutTab:
+def build(studio: tab.Studio) -> tab.Tab:
     """Lay out the tab."""
     with gr.Column(elem_classes="about"):
         figure = gr.HTML(min_height=348, elem_id="about-drawing")
-        status = widgets.status_component()
+        status = views.status_component()
         for left, right in ((STAGE1, STAGE2), (PRINTED, FASTER), (BETWEEN_SETS, SECOND_ORDER)):
             with gr.Row(elem_classes="pieces"):
                 for pieces in (left, right):
@@ -413,7 +397,8 @@ def build() -> AboutTab:
             gr.Markdown(CITATIONS)
         with gr.Accordion("What leaves your computer", open=False):
             gr.Markdown(PRIVACY)
-    return AboutTab(figure, model_card, sheet, licence_text, status)
+    example = partial(examples, studio.models)
+    return tab.Tab(status, example=example, fills=[figure, model_card, sheet, licence_text])
 
 
 def _pieces(pieces: tuple[Piece, ...]) -> None:
