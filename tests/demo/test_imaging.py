@@ -22,7 +22,7 @@ from demo.imaging import (
     to_uint8,
 )
 from sbcore import preset_holes
-from tests.studio import EPS, PSD
+from tests.demo.studio import EPS, PSD
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 

@@ -20,9 +20,9 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import EpsImagePlugin, Image, PsdImagePlugin, TiffImagePlugin
 
-from demo.ui import DATA_ADDRESS, NO_UPLOAD
+from demo.page import DATA_ADDRESS, NO_UPLOAD
 from tests.conftest import TINY, save_tiny
-from tests.studio import EPS, PSD, file_of, pixels, recipe, serving
+from tests.demo.studio import EPS, PSD, file_of, pixels, recipe, serving
 
 SIZE = TINY.image_size
 REPORT = {"model", "seed", "mode", "solver", "steps", "nfe", "seconds"}

@@ -23,7 +23,7 @@ from sbcore import DISTRIBUTIONS, Bridge, CheckpointError, TranslationBridge
 from sbcore.ipf.network import NetworkConfig, Pair, save_translation
 from sbcore.runtime.metrics import sliced_w2
 from tests.conftest import perturb, save_tiny
-from tests.studio import file_of, pixels, recipe, serving
+from tests.demo.studio import file_of, pixels, recipe, serving
 
 SIZE, STEPS = 28, 6
 REPORT = {"model", "seed", "mode", "solver", "steps", "nfe", "seconds"}

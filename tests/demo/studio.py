@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from demo import ui
+from demo import page
 from demo.models import Models
 
 # Files that only decoders open that the studio does without.
@@ -24,12 +24,12 @@ PSD = struct.pack(">4sH6xHIIHH", b"8BPS", 1, 3, 16, 16, 8, 3) + bytes(14 + 3 * 1
 def serving(checkpoints: Path) -> Iterator[tuple[str, Models]]:
     """Serve the studio on a free port: its address and its models."""
     models = Models(checkpoints)
-    page = ui.build(models)
-    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, **ui.LAUNCH)
+    built = page.build(models)
+    _, address, _ = built.launch(prevent_thread_lock=True, quiet=True, **page.LAUNCH)
     try:
         yield address, models
     finally:
-        page.close()
+        built.close()
 
 
 def pixels(path: str) -> np.ndarray:
