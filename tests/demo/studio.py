@@ -4,17 +4,40 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+from gradio_client.exceptions import AppError
 from PIL import Image
 
 from demo import page
 from demo.models import Models
+from demo.operation import Operation
 
+REPORT = {"model", "seed", "mode", "solver", "steps", "nfe", "seconds"}  # of every operation
+CONTRACT = {
+    "/generate": {
+        "count": 1, "seed": 0, "steps": None, "solver": None, "mode": "fast", "model": None,
+        "start": "closed form",
+    },
+    "/evolve": {"seed": 0, "frames": 24, "mode": "fast", "model": None},
+    "/interpolate": {
+        "image_a": ..., "image_b": ..., "frames": 9, "variance": 0.4, "seed": 0, "model": None
+    },
+    "/inpaint": {
+        "image": ..., "mask": ..., "count": 3, "seed": 0, "method": "conditional", "model": None
+    },
+    "/denoise": {"image": ..., "variance": 1.0, "count": 4, "seed": 0, "model": None},
+    "/translate": {"image": ..., "direction": "forward", "count": 1, "seed": 0, "model": None},
+    "/toy": {
+        "dataset": "six-gaussians", "particles": 2000, "sigma": 1.0, "tau": 5.0, "steps": 20,
+        "seed": 0, "networks": "exact", "mode": "fast", "solver": None, "drift": "exact", "n3": 1,
+    },
+}  # fmt: skip
 # Files that only decoders open that the studio does without.
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 16\n%%EndComments\nshowpage\n%%EOF\n"
 PSD = struct.pack(">4sH6xHIIHH", b"8BPS", 1, 3, 16, 16, 8, 3) + bytes(14 + 3 * 16 * 16)
@@ -49,3 +72,19 @@ def file_of(folder: Path, name: str, picture: Image.Image, **options: Any) -> st
     path = folder / name
     picture.save(path, **options)
     return str(path)
+
+
+def sentence(call: Callable[[], Any]) -> str:
+    """The message of a refused call: one sentence, no traceback."""
+    with pytest.raises(AppError) as caught:
+        call()
+    text = str(caught.value)
+    assert "Traceback" not in text and "\n" not in text.strip() and "/tmp" not in text
+    assert text[0].isupper() and text.rstrip().endswith((".", "!")), text
+    return text
+
+
+def moments(operation: Operation, **given: Any) -> list[Any]:
+    """Updates and result of an operation, by default values where none is given."""
+    defaults = {param.name: param.default for param in operation.params}
+    return list(operation.run(**defaults | given))
