@@ -48,7 +48,7 @@ class Walked(Report):
     @property
     def way(self) -> str:
         """How they were drawn, in words."""
-        return self.method
+        return f"{self.method}, iteration {self.iteration}"
 
 
 @dataclass

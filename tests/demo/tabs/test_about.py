@@ -161,12 +161,12 @@ def test_models_that_translate_have_licences_too_and_broken_ones_are_left_out(mo
     (there / "torn").mkdir()
     (there / "torn" / "config.json").write_text('{"kind": "dsb"}')
     models = Models(there, device="cpu")
-    *_, licence, _ = about.examples(models, models.get("tiny"), "tiny")
+    *_, licence, _ = about.examples(models, "tiny")
     assert "**Weights of pair**: for research." in licence and "torn" not in licence
 
 
 def test_the_tab_is_filled(models):
-    drawing, card, sheet, licence, status = about.examples(models, models.get("tiny"), "tiny")
+    drawing, card, sheet, licence, status = about.examples(models, "tiny")
     assert "<svg" in drawing and drawing.count("<img") == len(about.STATES)
     assert card.startswith("# tiny") and sheet.size == (32, 32) and "tiny" in licence
     assert "evaluations" in status and "tiny" in status
