@@ -214,7 +214,7 @@ def film(journey: Journey) -> str:
         captions.append(f"to a {aim}, t = {step.t:.2f}" if step.t < 1 else f"the {aim}")
     there = sum(step.stage == 1 for step in journey.steps)
     ends = (one, another, f"{one} again")
-    return views.film({"path": frames}, captions, split=there, ends=ends, columns=count)
+    return views.film({"path": frames}, captions, split=there, ends=ends, width=180 * count)
 
 
 def _row(pictures: list[np.ndarray]) -> np.ndarray:
