@@ -87,9 +87,9 @@ PARAMS = [
 
 def fitter_of(
     source: str, target: str, method: str, sigma: float, iterations: int, half_steps: int
-) -> Fitter:
+) -> BridgeTrainer:
     """The training of a pair, not begun."""
-    plan = Fitting(
+    plan = BridgePlan(
         method,
         sigma=sigma,
         steps=STEPS,
