@@ -133,9 +133,12 @@ def to_engine(picture: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(picture.transpose(2, 0, 1))
 
 
-def solver_used(task: str, solver: str | None, paper: bool) -> str:
-    """Name of the solver that a run takes: the visitor's, or the default of the task."""
-    return "euler_maruyama" if paper else solver or DEFAULTS[task].solver
+def origin(
+    bridge: Bridge, task: str, seed: int, *, solver: str | None, mode: str = "fast", **_: Any
+) -> dict[str, Any]:
+    """What a `Report` says of how pictures came about; the solver is the one that was used."""
+    used = "euler_maruyama" if mode == "paper" else solver or DEFAULTS[task].solver
+    return {"model": bridge.name, "seed": seed, "mode": mode, "solver": used}
 
 
 def check_mode(bridge: Bridge, mode: str) -> None:

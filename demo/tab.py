@@ -207,16 +207,35 @@ def _saved(operation: Operation, moment: Update | Result, folder: Path) -> Any:
     return gr.update(value=path, interactive=True)
 
 
-def opens(studio: Studio, upload: Any, status: gr.HTML, hint: str, name: str = "") -> None:
-    """Look at an upload at once: it is refused in a sentence, or it is said what is next."""
+def opens(
+    studio: Studio,
+    upload: Any,
+    status: gr.HTML,
+    hint: str,
+    name: str = "",
+    outputs: Sequence[Any] = (),
+    take: Callable[[imaging.Photo], Sequence[Any]] = lambda photo: (),
+) -> None:
+    """Look at an upload at once: it is refused in a sentence, or it is said what is next.
 
-    def opened(model: str, path: Any) -> tuple[Any, str]:
+    Args:
+        studio: Where the tab is.
+        upload: The component.
+        status: The status line.
+        hint: What is next; the model's size may be part of it.
+        name: Of the picture, where there are several.
+        outputs: What a good picture changes.
+        take: Their values.
+    """
+
+    def opened(model: str, path: Any) -> tuple[Any, ...]:
         channels, size, _ = studio.models.get(model).shape
         try:
             with imaging.about(name):
-                imaging.Photo.of(path, size, channels)
+                photo = imaging.Photo.of(path, size, channels)
         except imaging.PictureError as error:
-            return None, views.error_html(str(error))
-        return gr.skip(), views.note_html(hint)
+            return None, *[gr.skip()] * len(outputs), views.error_html(str(error))
+        return gr.skip(), *take(photo), views.note_html(hint.format(size=size))
 
-    upload.upload(opened, [studio.model, upload], [upload, status], **wiring.QUIET)
+    changed = [upload, *outputs, status]
+    upload.upload(opened, [studio.model, upload], changed, **wiring.QUIET)

@@ -50,29 +50,22 @@ class Restored:
 
 
 def denoise(
-    model: Bridge,
-    image: Photo,
-    variance: float,
-    count: int,
-    seed: int,
-    steps: int | None,
-    solver: str | None,
-    mode: str,
+    model: Bridge, image: Photo, variance: float, count: int, seed: int, **options: Any
 ) -> Iterator[Update | Result]:
-    """Add noise to a picture and restore it."""
+    """Add noise to a picture and restore it; options as of `Bridge.denoise`."""
     source = runs.to_engine(image.seen)
-    run = model.denoise(source, variance, count, seed, steps=steps, solver=solver, mode=mode)
+    run = model.denoise(source, variance, count, seed, **options)
     (noisy,) = runs.pictures(model.perturb(source, variance, seed)[None])
     noisy = media.normalise_contrast(noisy)
     for update in runs.watch(run):
         restored = Restored(image.seen, noisy, runs.preview(update.step), variance)
         if not update.step.final:
             yield update.showing(restored)
-    used = runs.solver_used("denoise", solver, mode == "paper")
-    facts = {"model": model.name, "seed": seed, "mode": mode, "solver": used}
+    report = Denoised.of(
+        update, **runs.origin(model, "denoise", seed, **options), variance=variance
+    )
     outputs = {"perturbed": noisy, "pictures": restored.restorations}
-    alike = count > 1 and used in SOLVERS and not SOLVERS[used].stochastic
-    report = Denoised.of(update, **facts, variance=variance)
+    alike = count > 1 and not SOLVERS[report.solver].stochastic
     yield Result(restored, outputs, report, ALIKE if alike else "")
 
 

@@ -80,24 +80,20 @@ def caption(step: Step) -> str:
     return f"stage {step.stage}, t = {step.t:.2f}, noise level {step.s:.2f}"
 
 
-def evolve(
-    model: Bridge, seed: int, frames: int, mode: str, solver: str | None
-) -> Iterator[Update | Result]:
-    """Follow a particle from the point mass to its picture."""
-    runs.check_mode(model, mode)
-    run = model.evolve(frames, seed, mode=mode, solver=solver)
-    kept = Kept(run.keeps)
-    shown = 0
+def evolve(model: Bridge, seed: int, frames: int, **options: Any) -> Iterator[Update | Result]:
+    """Follow a particle from the point mass to its picture; options as of `Bridge.evolve`."""
+    runs.check_mode(model, options["mode"])
+    run = model.evolve(frames, seed, **options)
+    kept, shown = Kept(run.keeps), 0
     for update in runs.watch(kept.passing(run), per_second=4):
         if not update.step.final:
             grown = len(kept.steps) > shown
             shown = len(kept.steps)
             yield update.showing(Evolution(frames, list(kept.steps)) if grown else None)
     evolution = Evolution(frames, kept.steps)
-    used = runs.solver_used("generate", solver, mode == "paper")
-    facts = {"model": model.name, "seed": seed, "mode": mode, "solver": used, "frames": frames}
     outputs = {"animation": evolution.particles, "film strip": evolution.strip()}
-    yield Result(evolution, outputs, Evolved.of(update, **facts))
+    origin = runs.origin(model, "generate", seed, **options)
+    yield Result(evolution, outputs, Evolved.of(update, **origin, frames=frames))
 
 
 OPERATION = Operation(

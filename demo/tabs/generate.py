@@ -35,28 +35,18 @@ DEFAULT_START = "closed form"
 PAPER_START_INFO = "Paper mode has its own: Algorithm 1, from the point mass."
 
 
-def generate(
-    model: Bridge,
-    count: int,
-    seed: int,
-    steps: int | None,
-    solver: str | None,
-    mode: str,
-    start: str,
-) -> Iterator[Update | Result]:
-    """Draw pictures."""
-    runs.check_mode(model, mode)
-    if mode == "paper" and start != DEFAULT_START:
+def generate(model: Bridge, count: int, seed: int, **options: Any) -> Iterator[Update | Result]:
+    """Draw pictures; options as of `Bridge.generate`."""
+    runs.check_mode(model, options["mode"])
+    if options["mode"] == "paper" and options["start"] != DEFAULT_START:
         raise ValueError(
             "Paper mode has a stage 1 of its own, Algorithm 1: please leave the start as it is."
         )
-    run = model.generate(count, seed, steps=steps, solver=solver, mode=mode, start=start)
-    used = runs.solver_used("generate", solver, mode == "paper")
-    for update in runs.watch(run):
+    for update in runs.watch(model.generate(count, seed, **options)):
         pictures = runs.preview(update.step)
         if not update.step.final:
             yield update.showing(pictures)
-    report = Report.of(update, model=model.name, seed=seed, mode=mode, solver=used)
+    report = Report.of(update, **runs.origin(model, "generate", seed, **options))
     yield Result(pictures, {"pictures": pictures}, report)
 
 

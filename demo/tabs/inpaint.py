@@ -18,6 +18,7 @@ from sbcore import DEFAULTS, Bridge, preset_holes
 
 CANVAS = 512
 BRUSH = ("#ff3355", 0.7)
+OPENED = "Your picture, cut to the {size} x {size} pixels of the model."
 ACTIONS = (
     ("keep", "keep this one and go on"),
     ("compare", "before / after"),
@@ -54,24 +55,21 @@ def inpaint(
     count: int,
     seed: int,
     method: str,
-    steps: int | None,
-    solver: str | None,
+    **options: Any,
 ) -> Iterator[Update | Result]:
-    """Fill a hole; ``mask`` is boolean (size, size), True = fill."""
+    """Fill a hole, where ``mask`` (size, size) is True; options as of `Bridge.inpaint`."""
     source = image.seen
-    engine, options = runs.to_engine(source), {"steps": steps, "solver": solver}
-    run = model.inpaint(engine, ~mask, count, seed, method=method, **options)
+    run = model.inpaint(runs.to_engine(source), ~mask, count, seed, method=method, **options)
     for update in runs.watch(run):
         fills = [np.where(mask[..., None], one, source) for one in runs.preview(update.step)]
         if not update.step.final:
             yield update.showing(Filled(source, fills))
-    printed = method == "algorithm2"
-    used = runs.solver_used("inpaint", solver, printed)
-    facts = {"model": model.name, "seed": seed, "mode": "paper" if printed else "fast"}
+    mode = "paper" if method == "algorithm2" else "fast"
+    origin = runs.origin(model, "inpaint", seed, **options, mode=mode)
     changed = changed_outside(fills, source, mask)
-    facts |= {"solver": used, "method": method, "changed_outside": changed}
+    report = Inpainted.of(update, **origin, method=method, changed_outside=changed)
     note = f"{changed} pixels changed outside the mask"
-    yield Result(Filled(source, fills), {"pictures": fills}, Inpainted.of(update, **facts), note)
+    yield Result(Filled(source, fills), {"pictures": fills}, report, note)
 
 
 def changed_outside(fills: list[np.ndarray], source: np.ndarray, hole: np.ndarray) -> int:
@@ -158,7 +156,10 @@ def build(studio: tab.Studio) -> tab.Tab:
                 )
     samples, drawn = gr.State(views.Drawn([])), gr.State(views.Drawn([]), time_to_live=3600)
     tab.operate(studio, OPERATION, form, buttons, status, [grid, drawn, slider], show)
-    _wire_upload(studio, upload, source, editor, status)
+    tab.opens(
+        studio, upload, status, OPENED, "",
+        [source, editor], lambda photo: (photo.seen, editor_value(photo.seen)),
+    )  # fmt: skip
     _wire_masks(presets, clear, source, editor)
 
     def worked(name: str | None) -> tuple[Any, ...]:
@@ -217,24 +218,6 @@ def _accepts(source: Any, editor: Any, slider: Any, before_after: Any) -> dict[s
             moves=False,
         ),
     }
-
-
-def _wire_upload(
-    studio: tab.Studio, upload: Any, source: gr.State, editor: gr.ImageEditor, status: gr.HTML
-) -> None:
-    """Show an upload on the canvas, as the model sees it; refuse a broken one at once."""
-
-    def opened(name: str, path: Any) -> tuple[Any, ...]:
-        channels, size, _ = studio.models.get(name).shape
-        try:
-            picture = Photo.of(path, size, channels).seen
-        except imaging.PictureError as error:
-            return None, gr.skip(), gr.skip(), views.error_html(str(error))
-        text = f"Your picture, cut to the {size} x {size} pixels of the model."
-        return gr.skip(), picture, editor_value(picture), views.note_html(text)
-
-    outputs = [upload, source, editor, status]
-    upload.upload(opened, [studio.model, upload], outputs, **wiring.QUIET)
 
 
 def _wire_masks(

@@ -33,20 +33,16 @@ def interpolate(
     frames: int,
     variance: float,
     seed: int,
-    steps: int | None,
-    solver: str | None,
-    mode: str,
+    **options: Any,
 ) -> Iterator[Update | Result]:
-    """Morph between two pictures."""
+    """Morph between two pictures; options as of `Bridge.interpolate`."""
     a, b = (runs.to_engine(photo.seen) for photo in (image_a, image_b))
-    run = model.interpolate(a, b, frames, variance, seed, steps=steps, solver=solver, mode=mode)
-    for update in runs.watch(run):
+    for update in runs.watch(model.interpolate(a, b, frames, variance, seed, **options)):
         pictures = runs.preview(update.step)
         if not update.step.final:
             yield update.showing(pictures)
-    used = runs.solver_used("interpolate", solver, mode == "paper")
-    facts = {"model": model.name, "seed": seed, "mode": mode, "solver": used}
-    report = Morphed.of(update, **facts, frames=frames, variance=variance)
+    origin = runs.origin(model, "interpolate", seed, **options)
+    report = Morphed.of(update, **origin, frames=frames, variance=variance)
     mix = strip(mixes(image_a.seen, image_b.seen, frames))
     yield Result(pictures, {"pictures": pictures, "animation": pictures, "mix": mix}, report)
 

@@ -20,6 +20,7 @@ from sbcore import (
     DivergedError,
     PaperMode,
     PlaneBridge,
+    PlaneProgress,
     drawn_distribution,
 )
 
@@ -121,20 +122,12 @@ def bridge_to(shape: str, strokes: Any, sigma: float, tau: float) -> PlaneBridge
 
 def toy(
     dataset: str, strokes: Any, sigma: float, tau: float, n1: Any, n2: Any, **settings: Any
-) -> Iterator[Update | Result]:
+) -> Iterator[Update | PlaneProgress | Result]:
     """Carry particles, on networks that are trained first if they are to be learned."""
     bridge, steps = bridge_to(dataset, strokes, sigma, tau), settings["steps"]
     if settings["networks"] == "learned":
-        for progress in bridge.train(TRAINING_SECONDS):
-            yield Learning(progress.fraction)
+        yield from bridge.train(TRAINING_SECONDS)
     yield from particles(bridge, Settings(n1=n1 or steps, n2=n2 or steps, **settings))
-
-
-@dataclass(frozen=True)
-class Learning:
-    """A moment of a training that comes before a run."""
-
-    fraction: float
 
 
 def particles(bridge: PlaneBridge, settings: Settings) -> Iterator[Update | Result]:
