@@ -13,7 +13,7 @@ import gradio as gr
 
 from demo import params, plane, runs, tab, views, wiring
 from demo.operation import Operation, Picture
-from demo.runs import Report, Result, Update
+from demo.runs import Kept, Report, Result, Update
 from sbcore import (
     DISTRIBUTIONS,
     PLANE_SOLVER,
@@ -139,9 +139,10 @@ def particles(bridge: PlaneBridge, settings: Settings) -> Iterator[Update | Resu
     trajectory = plane.Trajectory(bridge.sigma)
     border = settings.n1 if settings.mode == "paper" else 0
     run = bridge.generate(settings.particles, settings.seed, **settings.options)
-    watched = trajectory.watch(run, plane.kept(settings.total, border, FRAMES))
+    wanted = plane.kept(settings.total, border, FRAMES)
+    kept = Kept(lambda step: step.index in wanted, trajectory.steps)
     try:
-        for update in runs.watch(watched):
+        for update in runs.watch(kept.passing(run)):
             if not update.step.final:
                 yield update.showing(trajectory)
     except DivergedError as error:  # the engine's advice is for programs
