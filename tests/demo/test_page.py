@@ -10,11 +10,16 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from demo import imaging, page, transfer, views
-from demo.inputs import Upload
+from demo import imaging, page, views
+from demo.inputs import Upload, upload
 from demo.models import Models
-from demo.tab import Accepts, Sent, Tab
+from demo.operation import Operation, Pictures
+from demo.params import Model, Picture, Whole
+from demo.runs import Report, Result, Update
+from demo.tab import Accepts, Form, Tab, operate
 from demo.tabs import generate
+from demo.wiring import run_buttons
+from sbcore import Evaluations, Step
 from tests.conftest import TINY, save_tiny
 from tests.demo.studio import CONTRACT
 
@@ -147,28 +152,61 @@ def test_a_face_that_is_not_there_goes_nowhere(send, action, index):
     assert send(action, index) == {}
 
 
-def test_a_tab_that_nobody_knows_accepts_what_another_offers():
-    seen = []
+# ---- a new tab
 
-    def take(sent: Sent):
-        seen.append(sent)
-        return [sent.picture]
 
-    with gr.Blocks() as built:
-        tabs, status, grid = gr.Tabs(), gr.HTML(), views.face_grid_component(elem_id="a-grid")
-        image, drawn = gr.Image(), gr.State(views.Drawn([]))
-        accepts = {"sharpen": Accepts([image], take, "Seed {seed}.")}
-        tabs_built = {
-            "new": Tab(status, accepts=accepts),
-            "old": Tab(gr.HTML(), offers=[(grid, drawn)]),
-        }
-        transfer.wire(tabs, tabs_built)
-    (block,) = triggered(built, "a-grid", "click")
-    picture = np.full((SIZE, SIZE, 3), 0.3, np.float32)
-    event = SimpleNamespace(action="sharpen", index=0)
-    updates = block.fn(views.Drawn([picture], seed=4), event)
-    assert updates[tabs].selected == "new" and "Seed 4." in updates[status]
-    assert np.array_equal(seen[0].picture * 255, imaging.to_uint8(picture))
+def mirror(model, image, count):
+    """An operation: a picture turned round, so often."""
+    step = Step(2, 1, 1, 1.0, 0.0, None, None, Evaluations())
+    pictures = [image.seen[:, ::-1]] * count
+    report = Report.of(Update(step, 0.1), model=model.name, seed=0, mode="fast", solver="none")
+    yield Result(pictures, {"pictures": pictures}, report)
+
+
+MIRROR = Operation(
+    "mirror",
+    "Turn a picture round.",
+    [Picture("image"), Whole("count", 1, 1, 4, (1, 4, 1), label="Copies"), Model()],
+    [Pictures()],
+    mirror,
+)
+
+
+def build_mirror(studio):
+    """All of its tab."""
+    image = upload("Picture")
+    form = Form(MIRROR.params, model=studio.model, image=image, seed=gr.State(0))
+    form.add()
+    buttons, grid, status = run_buttons("Mirror"), gr.HTML(elem_id="mirror"), gr.HTML()
+
+    def show(moment):
+        return [views.face_grid(moment.shown, ["mirrored"] * len(moment.shown))]
+
+    operate(studio, MIRROR, form, buttons, status, [grid], show)
+    accepts = {"a": Accepts([image], lambda sent: [sent.picture], "Seed {seed}; press Mirror.")}
+    return Tab(status, MIRROR, accepts=accepts)
+
+
+def test_a_new_tab_is_one_module_and_one_line(tmp_path, monkeypatch, face):
+    module = SimpleNamespace(__name__="mine.mirror", build=build_mirror)
+    monkeypatch.setattr(page, "TABS", {"Generate": generate, "Mirror": module})
+    save_tiny(tmp_path / "tiny", ratio=False)
+    built = page.build(Models(tmp_path, device="cpu"))
+    endpoint = built.get_api_info()["named_endpoints"]["/mirror"]
+    assert [p["parameter_name"] for p in endpoint["parameters"]] == ["image", "count", "model"]
+    (button,) = (b for b in built.blocks.values() if getattr(b, "value", "") == "Mirror")
+    run = next(b for b in built.fns.values() if b.queue and b.api_visibility == "private"
+               and component(built, "Copies") in b.inputs)  # fmt: skip
+    assert button.variant == "primary"
+    *_, (grid, seed, line) = run.fn("tiny", imaging.to_image(face), 0, 2)
+    assert grid.count("mirrored") == 4 and seed == 0 and "recipe" in line
+    *_, (grid, seed, line) = run.fn("tiny", imaging.to_image(face), 0, 5)
+    assert grid == gr.skip() and "The count must be a whole number from 1 to 4" in line
+    (block,) = triggered(built, "generate-grid", "click")
+    event = SimpleNamespace(action="a", index=0)
+    updates = block.fn(views.Drawn([face], seed=4), event)
+    assert any(getattr(value, "selected", "") == "mirror" for value in updates.values())
+    assert any("Seed 4; press Mirror." in text for text in html(updates))
 
 
 # ---- what comes in, and how
