@@ -40,11 +40,22 @@ def call(client: Client, sent: dict[str, dict[str, Any]]) -> Any:
     return call
 
 
+RETURNS = {
+    "/generate": ["pictures", "report"],
+    "/evolve": ["animation", "film strip", "report"],
+    "/interpolate": ["pictures", "animation", "report"],
+    "/inpaint": ["pictures", "report"],
+    "/denoise": ["perturbed", "pictures", "report"],
+    "/translate": ["pictures", "film strip", "report"],
+    "/toy": ["film strip", "report"],
+}
+
+
 def same(one: str, other: str) -> bool:
     return np.array_equal(pixels(one), pixels(other))
 
 
-def test_names_parameters_and_defaults_are_the_contract(client: Client) -> None:
+def test_names_parameters_defaults_and_returns_are_the_contract(client: Client) -> None:
     api = client.view_api(return_format="dict", print_info=False)
     assert not api["unnamed_endpoints"]
     found = {
@@ -55,6 +66,10 @@ def test_names_parameters_and_defaults_are_the_contract(client: Client) -> None:
         for name, endpoint in api["named_endpoints"].items()
     }
     assert found == CONTRACT
+    returns = {
+        name: [r["label"] for r in e["returns"]] for name, e in api["named_endpoints"].items()
+    }
+    assert returns == RETURNS
     for name, endpoint in api["named_endpoints"].items():
         assert all(f"- {parameter}: " in endpoint["description"] for parameter in CONTRACT[name])
 
