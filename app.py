@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from demo import ui
+from demo import page
 from demo.models import Models
 
 
@@ -21,12 +21,12 @@ def main() -> None:
     parser.add_argument("--open", action="store_true", help="open a browser")
     options = parser.parse_args()
     models = Models(options.checkpoints, tuple(options.model), options.device)
-    ui.build(models).launch(
+    page.build(models).launch(
         server_name=options.host,
         server_port=options.port,
         share=options.share,
         inbrowser=options.open,
-        **ui.LAUNCH,
+        **page.LAUNCH,
     )
 
 

@@ -4,6 +4,11 @@ Notation: h, w = height and width in pixels; size = the model's side (64 for fac
 a boolean array (size, size), True where the model is to fill in.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +29,36 @@ Source = str | Path | Image.Image | np.ndarray | None
 
 class PictureError(ValueError):
     """A picture or mask that cannot be used; the message is one sentence for the visitor."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A visitor's picture."""
+
+    whole: Image.Image
+    """Upright RGB, at its own size."""
+    seen: np.ndarray
+    """What the model sees of it, as of `fit_square`."""
+
+    @classmethod
+    def of(cls, source: Source, size: int, channels: int) -> Photo:
+        """Open a picture and cut it to the model's size; errors as `open_picture`."""
+        whole = open_picture(source)
+        return cls(whole, fit_square(whole, size, channels))
+
+    @classmethod
+    def drawn(cls, picture: np.ndarray) -> Photo:
+        """A picture (size, size, c) in [0, 1] that the model drew, as a file holds it."""
+        return cls(to_image(picture), to_uint8(picture).astype(np.float32) / 255)
+
+
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """Say which picture of several could not be used; "" where there is but one."""
+    try:
+        yield
+    except PictureError as error:
+        raise PictureError(f"{name}: {error}" if name else str(error)) from error
 
 
 def restrict_decoders() -> None:
@@ -84,6 +119,12 @@ def to_uint8(picture: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
 
 
+def to_image(picture: np.ndarray) -> Image.Image:
+    """A picture (h, w, 3) or (h, w, 1), uint8 or floats in [0, 1], as a Pillow image."""
+    pixels = picture if picture.dtype == np.uint8 else to_uint8(picture)
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+
+
 def enlarge(picture: np.ndarray, side: int) -> Image.Image:
     """Upscale a square picture smoothly to RGB for display.
 
@@ -91,9 +132,7 @@ def enlarge(picture: np.ndarray, side: int) -> Image.Image:
         picture: (h, h, 3) or (h, h, 1), uint8 or floats in [0, 1].
         side: Height and width of the result in pixels.
     """
-    pixels = picture if picture.dtype == np.uint8 else to_uint8(picture)
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
-    return image.resize((side, side), Image.Resampling.LANCZOS)
+    return to_image(picture).convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
 
 
 def hole_from_editor(value: dict | None, size: int) -> np.ndarray:
@@ -218,7 +257,7 @@ def _from_array(pixels: np.ndarray) -> Image.Image:
         raise PictureError("This is not a picture: its numbers must lie between 0 and 1.")
     if pixels.dtype != np.uint8:
         pixels = to_uint8(pixels / full_scale)
-    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    return to_image(pixels)
 
 
 def _square_box(width: int, height: int) -> tuple[int, int, int, int]:

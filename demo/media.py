@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from demo.imaging import enlarge, to_uint8
+from demo.imaging import enlarge, to_image
 
 MARGIN, GAP, BAR = 20, 4, 4  # pixels of a film strip
 INK = (114, 118, 128)  # read on light and on dark
@@ -43,8 +43,7 @@ def png_bytes(picture: np.ndarray | Image.Image, info: dict | None = None) -> by
         info: What can be written as JSON; None for no recipe.
     """
     if isinstance(picture, np.ndarray):
-        pixels = to_uint8(picture)
-        picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+        picture = to_image(picture)
     recipe = PngInfo()
     if info is not None:
         recipe.add_text("recipe", json.dumps(info))

@@ -11,7 +11,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from sbcore import Bridge, CheckpointError, TranslationBridge
+from sbcore import Bridge, CheckpointError, TranslationBridge, load
 
 DRAWS, TRANSLATES, POINTS = "draws pictures", "translates pictures", "carries points"
 
@@ -89,7 +89,7 @@ class Models:
     def _load(self, name: str) -> Bridge | TranslationBridge:
         source = self._sources[name]
         try:
-            return Bridge.from_pretrained(source, self._device)
+            return load(source, self._device)
         except CheckpointError as error:  # visitors need not know the server's folders
             reason = str(error).replace(str(source), name)
             raise CheckpointError(f"The model {name} cannot be used: {reason}") from error

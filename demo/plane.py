@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import colorsys
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,17 +38,11 @@ class Trajectory:
 
     sigma: float
     steps: list[Step] = field(default_factory=list)
-    states: list[np.ndarray] = field(default_factory=list)
-    """Each (n, 2), finite."""
 
-    def watch(self, run: Iterator[Step], keep: Sequence[int]) -> Iterator[Step]:
-        """Hand on a run and remember the states with these indices."""
-        wanted = set(keep)
-        for step in run:
-            if step.index in wanted:
-                self.steps.append(step)
-                self.states.append(_on_paper(step.x.numpy()))
-            yield step
+    @property
+    def states(self) -> list[np.ndarray]:
+        """Positions at each step, (n, 2), finite."""
+        return [_on_paper(step.x.numpy()) for step in self.steps]
 
     @property
     def clock(self) -> list[float]:
@@ -131,7 +125,8 @@ def film(
         play: Start to play; else show the end.
         drawing: The visitor draws the distribution.
     """
-    distribution, count = bridge.distribution, len(trajectory.states[0])
+    distribution, states = bridge.distribution, trajectory.states
+    count = len(states[0])
     truth = _bridges(distribution, count)
     return films.particles(
         {
@@ -141,8 +136,8 @@ def film(
             "sigma": bridge.sigma,
             "tau": bridge.tau,
             "title": title,
-            "particles": _packed(np.stack(trajectory.states)),
-            "colours": _text(colours(trajectory.states[-1], distribution)),
+            "particles": _packed(np.stack(states)),
+            "colours": _text(colours(states[-1], distribution)),
             "palette": palette(distribution),
             "truth": _packed(truth),
             "truthColours": _text(colours(truth[:, :2], distribution)),
@@ -308,12 +303,12 @@ def _plot(seconds: np.ndarray, losses: np.ndarray, colour: str) -> str:
 
 def strip(trajectory: Trajectory, distribution: Distribution) -> Image.Image:
     """Some states side by side, stage 1 and stage 2 marked."""
-    last = len(trajectory.steps) - 1
+    states, last = trajectory.states, len(trajectory.steps) - 1
     count = min(STRIP_FRAMES, last + 1)
     border = max(k for k, step in enumerate(trajectory.steps) if step.stage == 1)
     chosen = sorted({round(last * k / max(count - 1, 1)) for k in range(count)} | {border})
-    colour = colours(trajectory.states[-1], distribution)
-    frames = [_frame(trajectory.states[k], colour, palette(distribution)) for k in chosen]
+    colour = colours(states[-1], distribution)
+    frames = [_frame(states[k], colour, palette(distribution)) for k in chosen]
     steps = [trajectory.steps[k] for k in chosen]
     labels = [f"t = {s.t:.2f}" if s.stage == 1 else f"s = {s.s:.2f}" for s in steps]
     first = sum(step.stage == 1 for step in steps)

@@ -1,4 +1,4 @@
-"""From the steps of a bridge to what a visitor sees: previews, progress, report.
+"""From the steps of a bridge to what a visitor sees: previews, progress, results, reports.
 
 No Gradio here and no torch: pictures leave as float arrays (h, w, c).
 """
@@ -6,19 +6,16 @@ No Gradio here and no torch: pictures leave as float arrays (h, w, c).
 from __future__ import annotations
 
 import math
-import secrets
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from sbcore import DEFAULTS, SOLVERS, Bridge, Step, frame_indices
+from sbcore import DEFAULTS, SOLVERS, Bridge, Step
 
 PREVIEWS_PER_SECOND = 10
-MAX_STEPS = 2000
-MAX_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -26,38 +23,99 @@ class Update:
     """A moment of a run."""
 
     step: Step
-    final: bool
-    frame: bool
-    """Whether the state belongs to the film, where one is made."""
-    fraction: float
-    """Part of the run that is done, in [0, 1]."""
     seconds: float
     """Since the start."""
+    shown: Any = None
+    """What there is to see so far; None: nothing new."""
+
+    @property
+    def fraction(self) -> float:
+        """Part of the run that is done, in [0, 1]."""
+        return self.step.index / self.step.total
 
     @property
     def seconds_left(self) -> float:
         """Estimate from the time so far."""
         return self.seconds * (1 / self.fraction - 1) if self.fraction else math.inf
 
+    def showing(self, shown: Any) -> Update:
+        """The same with something to see."""
+        return replace(self, shown=shown)
 
-def watch(steps: Iterator[Step], frames: int | None = None) -> Iterator[Update]:
-    """Follow a run: the first update, at most 10 a second after it, and always the last.
 
-    Args:
-        steps: A streaming run of the bridge.
-        frames: Report this many states, evenly spread over the run, however fast they come.
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What is needed to draw a result again, and what it cost; operations add their own fields."""
 
-    Yields:
-        An `Update`; the consumer may stop at any of them.
+    model: str
+    seed: int
+    mode: str
+    """"fast" or "paper"."""
+    solver: str
+    steps: int
+    nfe: int
+    """Network evaluations for one picture."""
+    seconds: float
+
+    @classmethod
+    def of(cls, update: Update, **own: Any) -> Any:
+        """The report after the last update of a run; what ``own`` says goes first."""
+        cost = {"steps": update.step.total, "nfe": update.step.nfe.total}
+        return cls(**cost | {"seconds": round(update.seconds, 3)} | own)
+
+    def facts(self) -> dict[str, Any]:
+        """As JSON; what does not apply is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @property
+    def way(self) -> str:
+        """How it was drawn, in words."""
+        return SOLVERS[self.solver].title if self.solver in SOLVERS else self.solver
+
+    def line(self) -> str:
+        """In one line: seed 17 · 20 evaluations · 0.9 s · DPM-Solver++(2M)."""
+        return f"seed {self.seed} · {self.nfe:,} evaluations · {self.seconds:.1f} s · {self.way}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run of an operation ends with."""
+
+    shown: Any
+    """What there is to see, of the same kind as that of its updates."""
+    outputs: dict[str, Any]
+    """The outputs that the operation declares, by name."""
+    report: Report
+    note: str = ""
+    """A remark for the status line."""
+
+
+@dataclass
+class Kept:
+    """Some steps of a run, remembered while it passes by."""
+
+    wanted: Callable[[Step], bool]
+    steps: list[Step] = field(default_factory=list)
+
+    def passing(self, run: Iterable[Step]) -> Iterator[Step]:
+        """Hand on a run."""
+        for step in run:
+            if self.wanted(step):
+                self.steps.append(step)
+            yield step
+
+
+def watch(run: Iterable[Step], per_second: float = PREVIEWS_PER_SECOND) -> Iterator[Update]:
+    """Follow a run: the first update, so many a second after it, and always the last.
+
+    The consumer may stop at any of them.
     """
     start, shown = time.monotonic(), -math.inf
-    for step in steps:
+    for step in run:
         now = time.monotonic()
-        final = step.index == step.total
-        frame = frames is not None and step.index in frame_indices(step.total, frames)
-        if final or frame or now - shown >= 1 / PREVIEWS_PER_SECOND:
+        if step.final or now - shown >= 1 / per_second:
             shown = now
-            yield Update(step, final, frame, step.index / step.total, now - start)
+            yield Update(step, now - start)
 
 
 def pictures(batch: Any) -> list[np.ndarray]:
@@ -65,9 +123,9 @@ def pictures(batch: Any) -> list[np.ndarray]:
     return list(batch.permute(0, 2, 3, 1).cpu().numpy())
 
 
-def preview(update: Update) -> list[np.ndarray]:
+def preview(step: Step) -> list[np.ndarray]:
     """What the network believes; in the end the pictures themselves, clamped to [0, 1]."""
-    return pictures(update.step.x.clamp(0, 1) if update.final else update.step.denoised)
+    return pictures(step.x.clamp(0, 1) if step.final else step.denoised)
 
 
 def to_engine(picture: np.ndarray) -> np.ndarray:
@@ -75,25 +133,15 @@ def to_engine(picture: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(picture.transpose(2, 0, 1))
 
 
-def solver_used(task: str, solver: str | None, paper: bool) -> str:
-    """Name of the solver that a run takes: the visitor's, or the default of the task."""
-    return "euler_maruyama" if paper else solver or DEFAULTS[task].solver
+def origin(
+    bridge: Bridge, task: str, seed: int, *, solver: str | None, mode: str = "fast", **_: Any
+) -> dict[str, Any]:
+    """What a `Report` says of how pictures came about; the solver is the one that was used."""
+    used = "euler_maruyama" if mode == "paper" else solver or DEFAULTS[task].solver
+    return {"model": bridge.name, "seed": seed, "mode": mode, "solver": used}
 
 
-def report(bridge: Bridge, update: Update, seed: int, mode: str, solver: str) -> dict[str, Any]:
-    """What is needed to draw the result again, and what it cost."""
-    return {
-        "model": bridge.name,
-        "seed": seed,
-        "mode": mode,
-        "solver": solver,
-        "steps": update.step.total,
-        "nfe": update.step.nfe.total,
-        "seconds": round(update.seconds, 3),
-    }
-
-
-def check_mode(bridge: Bridge, mode: Any) -> None:
+def check_mode(bridge: Bridge, mode: str) -> None:
     """Refuse paper mode to a model that lacks the network for it.
 
     Raises:
@@ -104,53 +152,3 @@ def check_mode(bridge: Bridge, mode: Any) -> None:
             f"Paper mode needs a density-ratio network, and {bridge.name} has none: "
             "please choose fast mode."
         )
-
-
-def recipe_line(facts: dict[str, Any]) -> str:
-    """The report as one line: seed 17 · 20 evaluations · 0.9 s · DPM-Solver++(2M)."""
-    solver = SOLVERS[facts["solver"]].title if facts["solver"] in SOLVERS else facts["solver"]
-    return (
-        f"seed {facts['seed']} · {facts['nfe']:,} evaluations · {facts['seconds']:.1f} s · {solver}"
-    )
-
-
-# ----------------------------------------------------------------------------------------------
-# Numbers from visitors
-
-
-def whole(name: str, value: Any, least: int, most: int) -> int:
-    """Check a whole number.
-
-    Raises:
-        ValueError: If it is missing, not whole, not finite or out of range; one sentence.
-    """
-    try:
-        fits = least <= value <= most and value == int(value)  # NaN is in no range
-    except TypeError:
-        fits = False
-    if not fits or isinstance(value, bool):
-        raise ValueError(
-            f"{name} must be a whole number from {least} to {most}, got {value!s:.40}."
-        )
-    return int(value)
-
-
-def number(name: str, value: Any, least: float, most: float) -> float:
-    """Check a finite number in [least, most]; errors as `whole`."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not least <= value <= most  # NaN is in no range
-    ):
-        raise ValueError(f"{name} must be a number from {least:g} to {most:g}, got {value!s:.40}.")
-    return float(value)
-
-
-def seed_of(value: Any, fresh: bool = False) -> int:
-    """The visitor's seed, or a new one."""
-    return secrets.randbelow(1_000_000) if fresh else whole("The seed", value, 0, MAX_SEED)
-
-
-def steps_of(value: Any) -> int | None:
-    """The visitor's number of steps; None for the default."""
-    return None if value in (None, 0, "") else whole("The number of steps", value, 1, MAX_STEPS)

@@ -1,20 +1,19 @@
-"""The About tab: the method on one screen, where each equation lives, card, licences, privacy."""
+"""The About tab: the method on one screen (its words in about.md), card, licences, privacy."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 import numpy as np
 from PIL import Image
 
-from demo import imaging, media, runs, widgets
+from demo import imaging, media, runs, tab, views
 from demo.models import Models
 from demo.tabs.evolution import EXAMPLE_SEED, caption
 from sbcore import (
@@ -39,170 +38,8 @@ LATEX = [
 ]
 
 
-class Piece(NamedTuple):
-    """One piece of the method and the functions that hold it."""
-
-    title: str
-    text: str
-    places: tuple[tuple[str, str], ...]
-    """(file, function) each."""
-
-    def markdown(self) -> str:
-        """Title, places and text."""
-        places = " · ".join(f"`{file}: {name}`" for file, name in self.places)
-        return f"#### {self.title}\n{places}\n\n{self.text}"
-
-
-PROCESS, PAPER = "sbcore/twostage/process.py", "sbcore/twostage/paper.py"
-WALKS, LOSSES = "sbcore/ipf/paths.py", "sbcore/ipf/losses.py"
-STAGE1 = (
-    Piece(
-        "Stage 1: from a point to the smoothed data · eq. (3)",
-        r"$$dX_t = u(X_t, t)\,dt + \sqrt\tau\,dW_t,\qquad X_0 = 0,\quad X_1 \sim q_\sigma$$"
-        "\n\n"
-        r"$$u(x, t) = \tau\,\nabla \log \mathbb{E}_{y \sim N(x,\,\tau(1-t)I)}\,f(y),"
-        r"\qquad f = q_\sigma / N(0, \tau I)$$",
-        ((PAPER, "algorithm1_stage1"),),
-    ),
-    Piece(
-        "Its drift from samples · eq. (5)",
-        r"$$u = x + \tau\,\frac{\mathbb{E}\,f(y)\,\big[\nabla\log q_\sigma(y) + "
-        r"\sqrt{(1-t)/\tau}\;z\big]}{\mathbb{E}\,f(y)},\quad y = x + \sqrt{\tau(1-t)}\;z$$",
-        ((PROCESS, "monte_carlo_stage1_drift"),),
-    ),
-    Piece(
-        "The density ratio, learned · eq. (7)",
-        r"$$\min_r\ \mathbb{E}_{q_\sigma} \log(1 + e^{-r}) + "
-        r"\mathbb{E}_{N(0,\tau I)} \log(1 + e^{r}),\qquad r^* = \log f$$",
-        (("sbcore/twostage/ratio.py", "density_ratio_loss"),),
-    ),
-)
-STAGE2 = (
-    Piece(
-        "Stage 2: from the smoothed data to the data · eq. (8)",
-        r"$$dX_t = \sigma^2\,\nabla \log q_{\sigma\sqrt{1-t}}(X_t)\,dt + \sigma\,dW_t,"
-        r"\qquad X_0 \sim q_\sigma$$"
-        "\n\n"
-        r"$$q_s = \text{the data} + N(0, s^2 I),\qquad "
-        r"\nabla \log q_s(v) = \frac{D(v, s) - v}{s^2}$$",
-        ((PROCESS, "stage2_drift"), (PROCESS, "score_from_denoised")),
-    ),
-    Piece(
-        "The score, learned · eq. (9)",
-        r"$$\min_S\ \mathbb{E}_{s,\,x_0,\,n}\ \lambda(s)\,\big\lVert S(x_0 + s n, s) + n / s "
-        r"\big\rVert^2$$",
-        (("sbcore/twostage/losses.py", "denoising_loss"),),
-    ),
-    Piece(
-        "Its linear part, in closed form",
-        r"$$D(v, s) = W_s v + c_{\mathrm{out}}(s)\,F(\ldots;\,s),\qquad "
-        r"W_s = \Sigma\,(\Sigma + s^2 I)^{-1}$$",
-        (
-            ("sbcore/twostage/wiener.py", "WienerFilter.forward"),
-            ("sbcore/twostage/denoiser.py", "Denoiser.forward"),
-        ),
-    ),
-)
-PRINTED = (
-    Piece(
-        "Algorithm 1: draw a picture, as printed",
-        r"$x \leftarrow 0$; then for $k = 0, 1, \ldots, N_1 - 1$"
-        "\n\n"
-        r"$$x \leftarrow x + \tfrac{1}{N_1}\,u(x, \tfrac{k}{N_1}) + \sqrt{\tau / N_1}\;\xi$$"
-        "\n\n"
-        r"and for $k = 0, 1, \ldots, N_2 - 1$ with $s_k^2 = \sigma^2 (1 - k / N_2)$"
-        "\n\n"
-        r"$$x \leftarrow x + \tfrac{\sigma^2}{N_2} \nabla \log q_{s_k}(x) + "
-        r"\tfrac{\sigma}{\sqrt{N_2}}\;\xi$$",
-        ((PAPER, "algorithm1_stage1"), (PAPER, "algorithm1_stage2")),
-    ),
-    Piece(
-        "Algorithm 2: fill a hole, as printed",
-        r"Stage 2, but before each step the known pixels are set to $\text{known} + s_k\,z$.",
-        ((PAPER, "algorithm2"),),
-    ),
-)
-FASTER = (
-    Piece(
-        "Both stages are one reverse SDE",
-        r"$v = X_t / t$ is the data plus noise of level $s(t)$, so one denoiser, one solver and "
-        r"one grid of noise levels serve both stages: ten evaluations instead of 2,000."
-        "\n\n"
-        r"$$s(t)^2 = \sigma^2 + \tau\,\frac{1 - t}{t}$$",
-        ((PROCESS, "stage1_noise_level"), ("sbcore/twostage/sampler.py", "reverse_steps")),
-    ),
-    Piece(
-        "The exact drift of stage 1, without a density ratio",
-        r"$$u(x, t) = \frac{\tau\,D(x/t,\,s(t)) - (\tau - \sigma^2)\,x}"
-        r"{\tau(1 - t) + t\,\sigma^2}$$",
-        ((PROCESS, "exact_stage1_drift"),),
-    ),
-)
-BETWEEN_SETS = (
-    Piece(
-        "Between any two sets: half-bridges in turn (DSB) · eqs. (26), (27)",
-        r"Paths of one direction, $X_{k+1} = F_k(X_k) + \sqrt{2\gamma_{k+1}}\;\xi$, train the mean "
-        r"of the other:"
-        "\n\n"
-        r"$$\min_B\ \mathbb{E}\,\big\lVert B_{k+1}(X_{k+1}) - "
-        r"(X_{k+1} + F_k(X_k) - F_k(X_{k+1})) \big\rVert^2$$",
-        ((LOSSES, "matching_targets"), (LOSSES, "matching_loss")),
-    ),
-    Piece(
-        "The same by bridge matching (DSBM)",
-        r"Only the ends of the paths are kept and joined by Brownian bridges; $D$ predicts the end."
-        "\n\n"
-        r"$$\min_D\ \mathbb{E}\,\frac{\lVert D(X_r, r) - X_{\mathrm{end}} \rVert^2}{r}$$",
-        ((LOSSES, "bridge_loss"),),
-    ),
-)
-SECOND_ORDER = (
-    Piece(
-        "Its steps: second order but for the last, one evaluation each",
-        r"With $p = h / r$ and $J$ the Jacobian of $D$, the noise of a step has covariance "
-        r"$\sigma^2 h\,(1 - p + pJ)$. On a bridge $D$ is a martingale, so its change is $J$ noise:"
-        "\n\n"
-        r"$$y = x + p\,(D - x) + \sigma\sqrt{h}\,(1 - \tfrac p2)\,\xi,\qquad "
-        r"x' = y + \tfrac{p}{2 - p}\,\big(D(y, r - h) - D\big)$$",
-        ((WALKS, "walk"),),
-    ),
-)
-PIECES = (*STAGE1, *STAGE2, *PRINTED, *FASTER, *BETWEEN_SETS, *SECOND_ORDER)
-
-PRIVACY = """\
-Run on your own computer, nothing leaves it: the page talks to the program that you started and to
-nobody else. There is no account, no analytics and no history of runs. Pictures that you upload are
-kept in a temporary folder, for two hours at most while the program runs.
-
-If you opened this page from elsewhere (a shared link, a hosted copy), your pictures travel to the
-computer that serves it and are treated there in the same way."""
-CITATIONS = r"""
-```bibtex
-@inproceedings{wang2021deep,
-  title     = {Deep Generative Learning via Schr{\"o}dinger Bridge},
-  author    = {Wang, Gefei and Jiao, Yuling and Xu, Qian and Wang, Yang and Yang, Can},
-  booktitle = {International Conference on Machine Learning},
-  year      = {2021}
-}
-
-@inproceedings{debortoli2021diffusion,
-  title     = {Diffusion Schr{\"o}dinger Bridge with Applications to Score-Based Generative
-               Modeling},
-  author    = {De Bortoli, Valentin and Thornton, James and Heng, Jeremy and Doucet, Arnaud},
-  booktitle = {Advances in Neural Information Processing Systems},
-  year      = {2021}
-}
-
-@inproceedings{shi2023diffusion,
-  title     = {Diffusion Schr{\"o}dinger Bridge Matching},
-  author    = {Shi, Yuyang and De Bortoli, Valentin and Campbell, Andrew and Doucet, Arnaud},
-  booktitle = {Advances in Neural Information Processing Systems},
-  year      = {2023}
-}
-```
-[arXiv 2106.10410](https://arxiv.org/abs/2106.10410) ·
-[arXiv 2106.01357](https://arxiv.org/abs/2106.01357) ·
-[arXiv 2303.16852](https://arxiv.org/abs/2303.16852)"""
+TEXT = Path(__file__).with_suffix(".md").read_text(encoding="utf-8")
+*COLUMNS, CITATIONS, PRIVACY = TEXT.split("\n\n---\n\n")  # two columns a row
 
 
 # ----------------------------------------------------------------------------------------------
@@ -276,7 +113,7 @@ def states_html(bridge: Bridge) -> str:
         picture = media.normalise_contrast(runs.pictures(step.x)[0])
         left = _place(step.stage, step.t) / 10
         tiles.append(
-            f'<img style="left:{left:.1f}%" src="{widgets.data_uri(picture)}" '
+            f'<img style="left:{left:.1f}%" src="{views.data_uri(picture)}" '
             f'alt="{caption(step)}" title="{caption(step)}">'
         )
     return f'<div class="states">{"".join(tiles)}</div>'
@@ -348,8 +185,9 @@ def _translations(models: Models) -> Iterator[TranslationBridge]:
             yield models.translation(name)
 
 
-def examples(models: Models, bridge: Bridge, name: str | None) -> tuple[Any, ...]:
+def examples(models: Models, name: str | None) -> tuple[Any, ...]:
     """What depends on the model: drawing, card, its picture, licence, status."""
+    bridge = models.get(name)
     text, sheet = card(models, name)
     status = (
         f"Above: {PATHS} of {PARTICLES:,} particles of Algorithm 1 on six Gaussians, seen along "
@@ -361,7 +199,7 @@ def examples(models: Models, bridge: Bridge, name: str | None) -> tuple[Any, ...
         text,
         sheet,
         licences(bridge, *_translations(models)),
-        widgets.note_html(status),
+        views.note_html(status),
     )
 
 
@@ -369,31 +207,15 @@ def examples(models: Models, bridge: Bridge, name: str | None) -> tuple[Any, ...
 # Layout
 
 
-@dataclass(frozen=True)
-class AboutTab:
-    """What the page fills."""
-
-    drawing: gr.HTML
-    card: gr.Markdown
-    sheet: gr.Image
-    licence: gr.Markdown
-    status: gr.HTML
-
-    @property
-    def examples(self) -> list[Any]:
-        """What the values of `examples` go to."""
-        return [self.drawing, self.card, self.sheet, self.licence, self.status]
-
-
-def build() -> AboutTab:
+def build(studio: tab.Studio) -> tab.Tab:
     """Lay out the tab."""
     with gr.Column(elem_classes="about"):
         figure = gr.HTML(min_height=348, elem_id="about-drawing")
-        status = widgets.status_component()
-        for left, right in ((STAGE1, STAGE2), (PRINTED, FASTER), (BETWEEN_SETS, SECOND_ORDER)):
+        status = views.status_component()
+        for row in zip(COLUMNS[::2], COLUMNS[1::2], strict=True):
             with gr.Row(elem_classes="pieces"):
-                for pieces in (left, right):
-                    _pieces(pieces)
+                for text in row:
+                    gr.Markdown(text, latex_delimiters=LATEX, elem_classes="piece")
         with gr.Accordion("The model", open=False):
             with gr.Row():
                 with gr.Column(scale=3):
@@ -413,10 +235,5 @@ def build() -> AboutTab:
             gr.Markdown(CITATIONS)
         with gr.Accordion("What leaves your computer", open=False):
             gr.Markdown(PRIVACY)
-    return AboutTab(figure, model_card, sheet, licence_text, status)
-
-
-def _pieces(pieces: tuple[Piece, ...]) -> None:
-    """A column of pieces."""
-    text = "\n\n".join(piece.markdown() for piece in pieces)
-    gr.Markdown(text, latex_delimiters=LATEX, elem_classes="piece")
+    example = partial(examples, studio.models)
+    return tab.Tab(status, example=example, fills=[figure, model_card, sheet, licence_text])

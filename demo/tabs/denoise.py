@@ -9,20 +9,32 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from demo import imaging, media, runs, widgets
-from demo.models import Models
+from demo import inputs, media, params, runs, tab, views, wiring
+from demo.imaging import Photo, to_image
+from demo.operation import Operation, Picture, Pictures
+from demo.runs import Report, Result, Update
+from demo.tabs import generate
 from sbcore import SOLVERS, Bridge
 
-MAX_COUNT = 9
 EXAMPLE_FACE = 2
 VARIANCE = 1.0
-LEAST_VARIANCE = 1e-6  # the engine's
+NOISE_INFO = "Its variance: at 1, a face is hardly seen."
 ACTIONS = (
     ("denoise", "denoise this"),
     ("a", "use as A"),
     ("b", "use as B"),
     ("inpaint", "inpaint"),
 )
+HINT = "The picture is set; now press Denoise."
+ALIKE = "this solver adds no noise: all alike"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denoised(Report):
+    """Report of a restoration."""
+
+    variance: float
+    """Of the noise that was added."""
 
 
 @dataclass(frozen=True)
@@ -38,162 +50,95 @@ class Restored:
 
 
 def denoise(
-    bridge: Bridge,
-    image: Any,
-    variance: Any = VARIANCE,
-    count: Any = 4,
-    seed: int = 0,
-    steps: Any = None,
-    solver: str | None = None,
-    mode: str = "fast",
-) -> Iterator[tuple[Restored, runs.Update, dict[str, Any]]]:
-    """Add noise to a picture and restore it: (restorations so far, update, report) as it goes.
-
-    Raises:
-        ValueError: If the picture cannot be used or an argument is out of range; one sentence.
-    """
-    picture = _read(bridge, image)
-    count = runs.whole("The number of restorations", count, 1, MAX_COUNT)
-    variance = runs.number("The noise variance", variance, LEAST_VARIANCE, bridge.sigma**2)
-    source = runs.to_engine(picture)
-    run = bridge.denoise(
-        source,
-        variance,
-        count,
-        seed,
-        steps=runs.steps_of(steps),
-        solver=solver or None,
-        mode=mode,
-    )
-    used = runs.solver_used("denoise", solver, mode == "paper")
-    (noisy,) = runs.pictures(bridge.perturb(source, variance, seed)[None])
+    model: Bridge, image: Photo, variance: float, count: int, seed: int, **options: Any
+) -> Iterator[Update | Result]:
+    """Add noise to a picture and restore it; options as of `Bridge.denoise`."""
+    source = runs.to_engine(image.seen)
+    run = model.denoise(source, variance, count, seed, **options)
+    (noisy,) = runs.pictures(model.perturb(source, variance, seed)[None])
     noisy = media.normalise_contrast(noisy)
     for update in runs.watch(run):
-        restored = Restored(picture, noisy, runs.preview(update), variance)
-        yield restored, update, runs.report(bridge, update, seed, mode, used)
-
-
-def _read(bridge: Bridge, image: Any) -> np.ndarray:
-    if image is None:
-        raise ValueError("There is no picture: upload one, or send a face here.")
-    channels, size, _ = bridge.shape
-    return widgets.read_picture(image, size, channels)
-
-
-def examples(bridge: Bridge, faces: list[np.ndarray]) -> tuple[Any, ...]:
-    """What the tab shows before the first click: faces, picture, noise, pair, grid, status."""
-    image = widgets.pil(faces[EXAMPLE_FACE])
-    limit = bridge.sigma**2
-    noise = gr.update(value=min(VARIANCE, limit), maximum=limit, info=_noise_info(limit))
-    for restored, _, facts in denoise(bridge, image, min(VARIANCE, limit)):
-        last = restored, facts
-    picks = widgets.samples(faces, (("denoise", "use"),))
-    return *picks, image, noise, *_stage(*last)
-
-
-def _noise_info(limit: float) -> str:
-    return (
-        f"Its variance: at 1, a face is hardly seen. The paper's Fig. 6 takes sigma² = {limit:g}."
+        restored = Restored(image.seen, noisy, runs.preview(update.step), variance)
+        if not update.step.final:
+            yield update.showing(restored)
+    report = Denoised.of(
+        update, **runs.origin(model, "denoise", seed, **options), variance=variance
     )
+    outputs = {"perturbed": noisy, "pictures": restored.restorations}
+    alike = count > 1 and not SOLVERS[report.solver].stochastic
+    yield Result(restored, outputs, report, ALIKE if alike else "")
 
 
-def _stage(restored: Restored, facts: dict[str, Any]) -> tuple[str, str, widgets.Drawn, str]:
-    """The finished views: pair, grid, what the grid holds, status."""
-    drawn = widgets.Drawn(restored.restorations, facts["seed"], restored.picture)
-    return (_pair(restored, facts), _grid(restored, facts), drawn, _status(restored, facts))
+OPERATION = Operation(
+    "denoise",
+    """Add noise of this variance to ``image`` and restore it several times.
+
+    Returns the noisy picture (PNG, its contrast reduced to what a file can hold), the
+    restorations as PNG files and a report.""",
+    params=[
+        params.Picture("image"),
+        params.Variance(
+            "variance", VARIANCE, 1e-6, span=(0.05, 4.0, 0.05),
+            said="The noise variance", label="Noise", help=NOISE_INFO,
+        ),
+        params.Whole(
+            "count", 4, 1, 9, (1, 9, 1), said="The number of restorations", label="Restorations"
+        ),
+        params.Seed(fresh=True),
+        params.Model(),
+        params.steps("denoise", http=False),
+        params.solver(http=False),
+        params.mode("paper: Euler-Maruyama", http=False),
+    ],
+    outputs=[Picture("perturbed", "perturbed"), Pictures()],
+    run=denoise,
+)  # fmt: skip
 
 
-def _pair(restored: Restored, facts: dict[str, Any] | None = None) -> str:
-    """The picture above its noisy twin; with downloads once they are final."""
-    pair = [restored.picture, restored.noisy]
+def show(moment: Update | Result) -> tuple[Any, ...]:
+    """The picture above its noisy twin; the restorations; what their grid holds in the end."""
+    restored, count = moment.shown, len(moment.shown.restorations)
+    facts = moment.report.facts() if isinstance(moment, Result) else None
     labels = ["the picture", f"noise, variance {restored.variance:g}"]
-    return widgets.face_grid(pair, labels, recipe=facts)
-
-
-def _grid(restored: Restored, facts: dict[str, Any] | None = None) -> str:
-    count = len(restored.restorations)
+    pair = views.face_grid([restored.picture, restored.noisy], labels, recipe=facts)
     if facts is None:
-        return widgets.face_grid(restored.restorations, ["restoring"] * count)
+        return pair, views.face_grid(restored.restorations, ["restoring"] * count), gr.skip()
     labels = [f"restoration {i + 1}" for i in range(count)]
-    return widgets.face_grid(restored.restorations, labels, ACTIONS, facts)
+    grid = views.face_grid(restored.restorations, labels, ACTIONS, facts)
+    return pair, grid, views.Drawn(restored.restorations, facts["seed"], restored.picture)
 
 
-def _status(restored: Restored, facts: dict[str, Any]) -> str:
-    """The recipe, and why all restorations are alike where they must be."""
-    solver = SOLVERS.get(facts["solver"])
-    alike = solver is not None and not solver.stochastic and len(restored.restorations) > 1
-    return widgets.done_html(facts, "this solver adds no noise: all alike" if alike else "")
-
-
-@dataclass(frozen=True)
-class DenoiseTab:
-    """What other tabs need of this one."""
-
-    faces: gr.HTML
-    samples: gr.State
-    image: gr.Image
-    variance: gr.Slider
-    pair: gr.HTML
-    grid: gr.HTML
-    drawn: gr.State
-    status: gr.HTML
-
-    @property
-    def examples(self) -> list[Any]:
-        """What the values of `examples` go to."""
-        views = [self.pair, self.grid, self.drawn, self.status]
-        return [self.faces, self.samples, self.image, self.variance, *views]
-
-
-def build(models: Models, model: gr.Dropdown) -> DenoiseTab:
+def build(studio: tab.Studio) -> tab.Tab:
     """Lay out the tab and wire it."""
     with gr.Row(elem_classes="studio"):
-        with gr.Column(elem_classes="controls", min_width=280):
-            image = widgets.picture_input("A picture of your own", elem_id="denoise-upload")
+        with tab.controls():
+            image = inputs.upload("A picture of your own")
+            form = tab.Form(OPERATION.params, model=studio.model, image=image)
             gr.Markdown("or one of these faces, drawn by the model", elem_classes="note")
-            faces = widgets.face_grid_component(elem_id="denoise-samples")
-            variance = gr.Slider(
-                0.05, 4.0, value=VARIANCE, step=0.05, label="Noise", info=_noise_info(4.0)
-            )
-            count = gr.Slider(1, MAX_COUNT, value=4, step=1, label="Restorations")
-            seed = gr.Number(0, label="Seed", precision=0)
-            fresh = gr.Checkbox(True, label="new seed each time")
-            run, stop = widgets.run_buttons("Denoise")
-            with gr.Accordion("Advanced", open=False):
-                steps = widgets.steps_input("denoise")
-                solver = widgets.solver_input()
-                mode = widgets.edit_mode_input()
-        with gr.Column(elem_classes="stage"):
+            faces = views.face_grid_component(elem_id="denoise-samples")
+            form.add()
+            buttons = wiring.run_buttons("Denoise")
+            form.advanced()
+        with tab.stage():
             with gr.Row(elem_classes="restoring"):
-                pair = widgets.face_grid_component(elem_id="denoise-pair", min_width=130)
-                grid = widgets.face_grid_component(elem_id="denoise-grid", min_width=280)
-            status = widgets.status_component()
-    samples = gr.State(widgets.Drawn([]))
-    drawn = gr.State(widgets.Drawn([]), time_to_live=3600)
+                pair = views.face_grid_component(elem_id="denoise-pair", min_width=130)
+                grid = views.face_grid_component(elem_id="denoise-grid", min_width=280)
+            status = views.status_component()
+    samples, drawn = gr.State(views.Drawn([])), gr.State(views.Drawn([]), time_to_live=3600)
+    tab.operate(studio, OPERATION, form, buttons, status, [pair, grid, drawn], show)
+    tab.opens(studio, image, status, HINT)
 
-    def handler(
-        name: str, seed: Any, fresh: bool, image: Any, variance: Any, count: Any, *options: Any
-    ) -> Iterator[Any]:
-        chosen = runs.seed_of(seed, fresh)
-        run = denoise(models.get(name), image, variance, count, chosen, *options)
-        for restored, update, facts in run:
-            if update.final:
-                *views, line = _stage(restored, facts)
-                yield *views, chosen, line
-            else:
-                views = _pair(restored), _grid(restored), gr.skip()
-                yield *views, chosen, widgets.progress_html(update)
+    def worked(name: str | None) -> tuple[Any, ...]:
+        bridge = studio.models.get(name)
+        drawn, most = generate.faces(bridge), bridge.sigma**2
+        photo, variance = Photo.drawn(drawn[EXAMPLE_FACE]), min(VARIANCE, most)
+        info = f"{NOISE_INFO} The paper's Fig. 6 takes sigma² = {most:g}."
+        noise = gr.update(value=variance, maximum=most, info=info)
+        result = OPERATION.result(model=bridge, image=photo, variance=variance)
+        picks = views.samples(drawn, (("denoise", "use"),))
+        return *picks, photo.whole, noise, *show(result), tab.finished(result)
 
-    inputs = [model, seed, fresh, image, variance, count, steps, solver, mode]
-    widgets.run_and_stop(run, stop, status, handler, inputs, [pair, grid, drawn, seed])
-
-    def opened(name: str, path: Any) -> tuple[Any, str]:
-        """Refuse a broken upload at once."""
-        try:
-            _read(models.get(name), path)
-        except imaging.PictureError as error:
-            return None, widgets.error_html(str(error))
-        return gr.skip(), widgets.note_html("The picture is set; now press Denoise.")
-
-    image.upload(opened, [model, image], [image, status], **widgets.QUIET)
-    return DenoiseTab(faces, samples, image, variance, pair, grid, drawn, status)
+    fills = [faces, samples, image, form["variance"], pair, grid, drawn]
+    accepts = {"denoise": tab.Accepts([image], lambda sent: [to_image(sent.picture)], HINT)}
+    offers = [(faces, samples), (grid, drawn)]
+    return tab.Tab(status, OPERATION, worked, fills, accepts, offers)

@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 import numpy as np
 from PIL import Image
 
-from demo import media, runs, widgets
-from demo.models import Models
+from demo import media, params, runs, tab, views, wiring
+from demo.operation import Film, Operation, Picture
+from demo.runs import Kept, Report, Result, Update
 from sbcore import Bridge, Step
 
-FRAMES, EXAMPLE_SEED = 24, 109  # its picture is the last of the examples in Generate
-MAX_FRAMES = 120
+EXAMPLE_SEED = 109  # its picture is the last of the examples in Generate
 LAYERS = ("particle", "what the network believes")
 ENDS = ("nothing", "q_sigma", "picture")
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
+class Evolved(Report):
+    """Report of an evolution."""
+
+    frames: int
+
+
+@dataclass(frozen=True)
 class Evolution:
     """States of one particle so far, of ``frames`` in all."""
 
     frames: int
-    particles: list[np.ndarray] = field(default_factory=list)
-    beliefs: list[np.ndarray] = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
+    steps: Sequence[Step]
 
-    def add(self, update: runs.Update) -> None:
-        """Append the state of an update."""
-        self.particles.append(media.normalise_contrast(runs.pictures(update.step.x)[0]))
-        self.beliefs.append(runs.preview(update)[0])
-        self.steps.append(update.step)
+    @property
+    def particles(self) -> list[np.ndarray]:
+        """The states, their contrast reduced to what a screen shows."""
+        return [media.normalise_contrast(runs.pictures(step.x)[0]) for step in self.steps]
+
+    @property
+    def beliefs(self) -> list[np.ndarray]:
+        """What the network believes in each."""
+        return [runs.preview(step)[0] for step in self.steps]
 
     @property
     def split(self) -> int:
@@ -44,7 +53,7 @@ class Evolution:
         """The film for the player."""
         layers = dict(zip(LAYERS, (self.particles, self.beliefs), strict=True))
         captions = [caption(step) for step in self.steps]
-        return widgets.film(layers, captions, split=self.split, ends=ENDS, length=self.frames)
+        return views.film(layers, captions, split=self.split, ends=ENDS, length=self.frames)
 
     def strip(self) -> Image.Image:
         """The labelled film strip of the particle."""
@@ -71,96 +80,75 @@ def caption(step: Step) -> str:
     return f"stage {step.stage}, t = {step.t:.2f}, noise level {step.s:.2f}"
 
 
-def evolve(
-    bridge: Bridge, seed: int, frames: Any = FRAMES, mode: str = "fast", solver: str | None = None
-) -> Iterator[tuple[Evolution, runs.Update, dict[str, Any]]]:
-    """Follow a particle: (states so far, update, report) as it goes.
-
-    Raises:
-        ValueError: If an argument is out of range; one sentence.
-    """
-    frames = runs.whole("The number of frames", frames, 4, MAX_FRAMES)
-    runs.check_mode(bridge, mode)
-    used = runs.solver_used("generate", solver, mode == "paper")
-    evolution = Evolution(frames)
-    run = bridge.evolve(frames, seed, mode=mode, solver=solver or None)
-    for update in runs.watch(run, frames):
-        if update.frame:
-            evolution.add(update)
-        yield evolution, update, runs.report(bridge, update, seed, mode, used)
+def evolve(model: Bridge, seed: int, frames: int, **options: Any) -> Iterator[Update | Result]:
+    """Follow a particle from the point mass to its picture; options as of `Bridge.evolve`."""
+    runs.check_mode(model, options["mode"])
+    run = model.evolve(frames, seed, **options)
+    kept, shown = Kept(run.keeps), 0
+    for update in runs.watch(kept.passing(run), per_second=4):
+        if not update.step.final:
+            grown = len(kept.steps) > shown
+            shown = len(kept.steps)
+            yield update.showing(Evolution(frames, list(kept.steps)) if grown else None)
+    evolution = Evolution(frames, kept.steps)
+    outputs = {"animation": evolution.particles, "film strip": evolution.strip()}
+    origin = runs.origin(model, "generate", seed, **options)
+    yield Result(evolution, outputs, Evolved.of(update, **origin, frames=frames))
 
 
-def examples(bridge: Bridge) -> tuple[str, Image.Image, str]:
-    """What the tab shows before the first click: film, strip, status."""
-    for evolution, _, facts in evolve(bridge, EXAMPLE_SEED):
-        last = evolution, facts
-    evolution, facts = last
-    return evolution.film(), evolution.strip(), widgets.done_html(facts)
+OPERATION = Operation(
+    "evolve",
+    """Follow one particle from the point mass to a picture.
+
+    Returns an animation, a film strip (PNG) and a report.""",
+    params=[
+        params.Seed(fresh=True),
+        params.Whole("frames", 24, 4, 120, (8, 40, 2), said="The number of frames", label="Frames"),
+        params.mode(
+            "paper: Algorithm 1, 2,000 steps", help="Paper mode takes minutes; Stop works."
+        ),
+        params.Model(),
+        params.solver("Solver of stage 2", http=False),
+    ],
+    outputs=[Film("evolution"), Picture("film strip", "strip")],
+    run=evolve,
+)
 
 
-@dataclass(frozen=True)
-class EvolutionTab:
-    """What other tabs need of this one."""
-
-    seed: gr.Number
-    fresh: gr.Checkbox
-    player: gr.HTML
-    strip: gr.Image
-    status: gr.HTML
-
-    @property
-    def examples(self) -> list[Any]:
-        """What the values of `examples` go to."""
-        return [self.player, self.strip, self.status]
+def show(moment: Update | Result) -> tuple[str, Any]:
+    """Film, and in the end its strip."""
+    if isinstance(moment, Update):
+        return moment.shown.film(), gr.skip()
+    return moment.shown.film(), moment.outputs["film strip"]
 
 
-def build(models: Models, model: gr.Dropdown) -> EvolutionTab:
+def build(studio: tab.Studio) -> tab.Tab:
     """Lay out the tab and wire it."""
+    form = tab.Form(OPERATION.params, model=studio.model)
     with gr.Row(elem_classes="studio"):
-        with gr.Column(elem_classes="controls", min_width=280):
-            seed = gr.Number(0, label="Seed", precision=0)
-            fresh = gr.Checkbox(True, label="new seed each time")
-            frames = gr.Slider(8, 40, value=FRAMES, step=2, label="Frames")
-            run, stop = widgets.run_buttons("Evolve")
-            download = gr.DownloadButton("Download film", size="sm", interactive=False)
-            with gr.Accordion("Advanced", open=False):
-                solver = widgets.solver_input("Solver of stage 2")
-                mode = widgets.mode_input()
+        with tab.controls():
+            form.add()
+            buttons = wiring.run_buttons("Evolve")
+            film = tab.film_button()
+            form.advanced()
             gr.Markdown(
                 "The particle starts as nothing, is pushed along a Brownian bridge to the "
                 "smoothed density q_sigma, and from there along the second bridge to a picture.",
                 elem_classes="note",
             )
-        with gr.Column(elem_classes="stage"):
-            player = widgets.film_component(elem_id="evolution-player", min_height=480)
-            strip = widgets.strip_view("Film strip")
-            status = widgets.status_component()
+        with tab.stage():
+            player = views.film_component(elem_id="evolution-player", min_height=480)
+            strip = views.strip_view("Film strip")
+            status = views.status_component()
+    tab.operate(studio, OPERATION, form, buttons, status, [player, strip], show, film)
 
-    def handler(name: str, seed: Any, fresh: bool, *options: Any) -> Iterator[Any]:
-        chosen = runs.seed_of(seed, fresh)
-        shown, frames_shown = 0.0, 0
-        for evolution, update, facts in evolve(models.get(name), chosen, *options):
-            if update.final:
-                with widgets.downloads() as folder:
-                    film = media.animation(evolution.particles, folder, f"evolution-{chosen}")
-                    yield (
-                        evolution.film(),
-                        evolution.strip(),
-                        chosen,
-                        gr.update(value=film, interactive=True),
-                        widgets.done_html(facts),
-                    )
-            elif update.seconds - shown > 0.25 or update.step.index == 0:
-                grown = len(evolution.steps) > frames_shown
-                shown, frames_shown = update.seconds, len(evolution.steps)
-                yield (
-                    evolution.film() if grown else gr.skip(),
-                    gr.skip(),
-                    chosen,
-                    gr.skip(),
-                    widgets.progress_html(update),
-                )
+    def worked(name: str | None) -> tuple[Any, ...]:
+        result = OPERATION.result(model=studio.models.get(name), seed=EXAMPLE_SEED)
+        return *show(result), tab.finished(result)
 
-    inputs = [model, seed, fresh, frames, mode, solver]
-    widgets.run_and_stop(run, stop, status, handler, inputs, [player, strip, seed, download])
-    return EvolutionTab(seed, fresh, player, strip, status)
+    accepts = tab.Accepts(
+        [form["seed"], form.fresh],
+        lambda sent: (sent.seed, False),
+        "Seed {seed} is set; now press Evolve.",
+    )
+    return tab.Tab(status, OPERATION, worked, [player, strip], {"evolve": accepts})

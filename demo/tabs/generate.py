@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
-from demo import runs, widgets
-from demo.models import Models
+from demo import params, runs, tab, views, wiring
+from demo.operation import Operation, Pictures
+from demo.runs import Report, Result, Update
 from sbcore import Bridge
 
-MAX_COUNT = 16
 EXAMPLE_COUNT, EXAMPLE_SEED = 8, 102  # a good row
 ACTIONS = (
     ("evolve", "evolve"),
@@ -35,97 +35,81 @@ DEFAULT_START = "closed form"
 PAPER_START_INFO = "Paper mode has its own: Algorithm 1, from the point mass."
 
 
-def generate(
-    bridge: Bridge,
-    count: Any,
-    seed: int,
-    steps: Any = None,
-    solver: str | None = None,
-    mode: str = "fast",
-    start: str = DEFAULT_START,
-) -> Iterator[tuple[list[np.ndarray], runs.Update, dict[str, Any]]]:
-    """Draw pictures: (pictures so far, update, report) as it goes.
-
-    Raises:
-        ValueError: If an argument is out of range; one sentence.
-    """
-    count = runs.whole("The number of pictures", count, 1, MAX_COUNT)
-    runs.check_mode(bridge, mode)
-    if mode == "paper" and start != DEFAULT_START:
+def generate(model: Bridge, count: int, seed: int, **options: Any) -> Iterator[Update | Result]:
+    """Draw pictures; options as of `Bridge.generate`."""
+    runs.check_mode(model, options["mode"])
+    if options["mode"] == "paper" and options["start"] != DEFAULT_START:
         raise ValueError(
             "Paper mode has a stage 1 of its own, Algorithm 1: please leave the start as it is."
         )
-    run = bridge.generate(
-        count, seed, steps=runs.steps_of(steps), solver=solver or None, mode=mode, start=start
-    )
-    used = runs.solver_used("generate", solver, mode == "paper")
-    for update in runs.watch(run):
-        yield runs.preview(update), update, runs.report(bridge, update, seed, mode, used)
+    for update in runs.watch(model.generate(count, seed, **options)):
+        pictures = runs.preview(update.step)
+        if not update.step.final:
+            yield update.showing(pictures)
+    report = Report.of(update, **runs.origin(model, "generate", seed, **options))
+    yield Result(pictures, {"pictures": pictures}, report)
 
 
-def examples(bridge: Bridge) -> tuple[str, widgets.Drawn, str]:
-    """What the tab shows before the first click: grid, pictures, status."""
-    for pictures, _, facts in generate(bridge, EXAMPLE_COUNT, EXAMPLE_SEED):
-        last = pictures, facts
-    pictures, facts = last
-    return _grid(pictures, facts), widgets.Drawn(pictures, EXAMPLE_SEED), widgets.done_html(facts)
+OPERATION = Operation(
+    "generate",
+    """Draw random pictures. Returns a list of PNG files and a report.
+
+    ``start`` is stage 1 of fast mode: "closed form", "network" (from the point mass), or
+    "noise" (none, Fig. 5).""",
+    params=[
+        params.Whole(
+            "count", 1, 1, 16, offered=(1, 4, 9, 16), shown=4,
+            said="The number of pictures", label="How many",
+        ),
+        params.Seed(fresh=True),
+        params.steps("generate"),
+        params.solver(),
+        params.mode_of_both_stages(),
+        params.Model(),
+        params.Choice(
+            "start", DEFAULT_START, choices=STARTS, menu=True, advanced=True,
+            label="Start from", help=START_INFO,
+        ),
+    ],
+    outputs=[Pictures()],
+    run=generate,
+)  # fmt: skip
 
 
-def _grid(pictures: list[np.ndarray], facts: dict[str, Any] | None) -> str:
-    """Grid of faces; with buttons once they are final."""
-    first = 0 if facts is None else facts["seed"]
+def show(moment: Update | Result) -> tuple[str, Any]:
+    """Grid of faces, with buttons once they are final, and what it holds."""
+    pictures = moment.shown
+    if isinstance(moment, Update):
+        return views.face_grid(pictures, ["drawing"] * len(pictures)), gr.skip()
+    first = moment.report.seed
     labels = [f"seed {first + i}" for i in range(len(pictures))]
-    if facts is None:
-        return widgets.face_grid(pictures, ["drawing"] * len(pictures))
-    return widgets.face_grid(pictures, labels, ACTIONS, facts)
+    grid = views.face_grid(pictures, labels, ACTIONS, moment.report.facts())
+    return grid, views.Drawn(pictures, first)
 
 
-@dataclass(frozen=True)
-class GenerateTab:
-    """What other tabs need of this one."""
-
-    grid: gr.HTML
-    drawn: gr.State
-    status: gr.HTML
-
-    @property
-    def examples(self) -> list[Any]:
-        """What the values of `examples` go to."""
-        return [self.grid, self.drawn, self.status]
+@lru_cache(maxsize=32)
+def example(bridge: Bridge) -> Result:
+    """Eight good faces of a model: what this tab shows at first, and others begin with."""
+    return OPERATION.result(model=bridge, count=EXAMPLE_COUNT, seed=EXAMPLE_SEED)
 
 
-def build(models: Models, model: gr.Dropdown) -> GenerateTab:
+def faces(bridge: Bridge) -> list[np.ndarray]:
+    """The pictures of `example`."""
+    return example(bridge).shown
+
+
+def build(studio: tab.Studio) -> tab.Tab:
     """Lay out the tab and wire it."""
+    form = tab.Form(OPERATION.params, model=studio.model)
     with gr.Row(elem_classes="studio"):
-        with gr.Column(elem_classes="controls", min_width=280):
-            count = gr.Radio([1, 4, 9, 16], value=4, label="How many", elem_id="generate-count")
-            seed = gr.Number(0, label="Seed", precision=0, elem_id="generate-seed")
-            fresh = gr.Checkbox(True, label="new seed each time")
-            run, stop = widgets.run_buttons("Generate")
-            with gr.Accordion("Advanced", open=False):
-                steps = widgets.steps_input("generate")
-                solver = widgets.solver_input()
-                start = gr.Dropdown(
-                    list(STARTS.items()), value=DEFAULT_START, label="Start from", info=START_INFO
-                )
-                mode = widgets.mode_input()
-        with gr.Column(elem_classes="stage"):
-            grid = widgets.face_grid_component(elem_id="generate-grid", min_height=320)
-            status = widgets.status_component()
-    drawn = gr.State(widgets.Drawn([], 0), time_to_live=3600)
-
-    def handler(name: str, seed: Any, fresh: bool, count: Any, *options: Any) -> Iterator[Any]:
-        chosen = runs.seed_of(seed, fresh)
-        for pictures, update, facts in generate(models.get(name), count, chosen, *options):
-            if update.final:
-                yield (
-                    _grid(pictures, facts),
-                    widgets.Drawn(pictures, chosen),
-                    chosen,
-                    widgets.done_html(facts),
-                )
-            else:
-                yield _grid(pictures, None), gr.skip(), chosen, widgets.progress_html(update)
+        with tab.controls():
+            form.add()
+            buttons = wiring.run_buttons("Generate")
+            form.advanced()
+        with tab.stage():
+            grid = views.face_grid_component(elem_id="generate-grid", min_height=320)
+            status = views.status_component()
+    drawn = gr.State(views.Drawn([]), time_to_live=3600)
 
     def offer_start(mode: str) -> Any:
         """Paper mode takes no other start than its own."""
@@ -133,7 +117,11 @@ def build(models: Models, model: gr.Dropdown) -> GenerateTab:
             return gr.update(value=DEFAULT_START, interactive=False, info=PAPER_START_INFO)
         return gr.update(interactive=True, info=START_INFO)
 
-    mode.change(offer_start, mode, start, **widgets.QUIET)
-    inputs = [model, seed, fresh, count, steps, solver, mode, start]
-    widgets.run_and_stop(run, stop, status, handler, inputs, [grid, drawn, seed])
-    return GenerateTab(grid, drawn, status)
+    form["mode"].change(offer_start, form["mode"], form["start"], **wiring.QUIET)
+    tab.operate(studio, OPERATION, form, buttons, status, [grid, drawn], show)
+
+    def worked(name: str | None) -> tuple[Any, ...]:
+        result = example(studio.models.get(name))
+        return *show(result), tab.finished(result)
+
+    return tab.Tab(status, OPERATION, worked, [grid, drawn], offers=[(grid, drawn)])

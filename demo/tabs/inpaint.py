@@ -9,13 +9,16 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from demo import imaging, runs, widgets
-from demo.models import Models
+from demo import imaging, inputs, params, runs, tab, views, wiring
+from demo.imaging import Photo
+from demo.operation import Operation, Pictures
+from demo.runs import Report, Result, Update
+from demo.tabs import generate
 from sbcore import DEFAULTS, Bridge, preset_holes
 
 CANVAS = 512
-MAX_FILLS = 9
 BRUSH = ("#ff3355", 0.7)
+OPENED = "Your picture, cut to the {size} x {size} pixels of the model."
 ACTIONS = (
     ("keep", "keep this one and go on"),
     ("compare", "before / after"),
@@ -28,53 +31,73 @@ METHODS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inpainted(Report):
+    """Report of fills."""
+
+    method: str
+    changed_outside: int
+    """Pixels outside the hole, of all fills, that differ from the picture."""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """Fills of a hole in a picture; each (h, w, c) in [0, 1]."""
+
+    source: np.ndarray
+    fills: list[np.ndarray]
+
+
 def inpaint(
-    bridge: Bridge,
-    source: np.ndarray,
-    hole: np.ndarray,
-    count: Any = 3,
-    seed: int = 0,
-    method: str = "conditional",
-    steps: Any = None,
-    solver: str | None = None,
-) -> Iterator[tuple[list[np.ndarray], runs.Update, dict[str, Any]]]:
-    """Fill a hole: (fills so far, update, report) as it goes.
-
-    Args:
-        bridge: The model.
-        source: Picture (size, size, c) in [0, 1].
-        hole: (size, size), True = fill.
-        count: Number of fills.
-        seed: Seed of the first.
-        method: "conditional" or "algorithm2".
-        steps: Network evaluations; None for the default.
-        solver: Name of a solver, conditional only.
-
-    Raises:
-        ValueError: If nothing is marked or an argument is out of range; one sentence.
-    """
-    imaging.check_hole(hole)
-    count = runs.whole("The number of fills", count, 1, MAX_FILLS)
-    run = bridge.inpaint(
-        runs.to_engine(source),
-        ~hole,
-        count,
-        seed,
-        method=method,
-        steps=runs.steps_of(steps),
-        solver=solver or None,
-    )
-    used = runs.solver_used("inpaint", solver, method == "algorithm2")
+    model: Bridge,
+    image: Photo,
+    mask: np.ndarray,
+    count: int,
+    seed: int,
+    method: str,
+    **options: Any,
+) -> Iterator[Update | Result]:
+    """Fill a hole, where ``mask`` (size, size) is True; options as of `Bridge.inpaint`."""
+    source = image.seen
+    run = model.inpaint(runs.to_engine(source), ~mask, count, seed, method=method, **options)
     for update in runs.watch(run):
-        keep = ~hole[..., None]
-        fills = [np.where(keep, source, picture) for picture in runs.preview(update)]
-        yield fills, update, runs.report(bridge, update, seed, method, used)
+        fills = [np.where(mask[..., None], one, source) for one in runs.preview(update.step)]
+        if not update.step.final:
+            yield update.showing(Filled(source, fills))
+    mode = "paper" if method == "algorithm2" else "fast"
+    origin = runs.origin(model, "inpaint", seed, **options, mode=mode)
+    changed = changed_outside(fills, source, mask)
+    report = Inpainted.of(update, **origin, method=method, changed_outside=changed)
+    note = f"{changed} pixels changed outside the mask"
+    yield Result(Filled(source, fills), {"pictures": fills}, report, note)
 
 
 def changed_outside(fills: list[np.ndarray], source: np.ndarray, hole: np.ndarray) -> int:
     """Number of 8-bit pixels that differ from the source outside the hole; 0."""
     before = imaging.to_uint8(source)
     return sum(int((imaging.to_uint8(fill) != before)[~hole].any(-1).sum()) for fill in fills)
+
+
+OPERATION = Operation(
+    "inpaint",
+    """Fill the white pixels of ``mask`` in ``image``.
+
+    Returns PNG files at the model's resolution and a report.""",
+    params=[
+        params.Picture("image"),
+        params.Mask("mask"),
+        params.Whole("count", 3, 1, 9, (1, 9, 1), said="The number of fills", label="Fills"),
+        params.Seed(advanced=True),
+        params.Choice(
+            "method", "conditional", choices=METHODS, label="Method", advanced=True
+        ),
+        params.Model(),
+        params.Steps(span=(0, 1000, 1), help="0: the default of the method", http=False),
+        params.solver("Solver (conditional)", http=False),
+    ],
+    outputs=[Pictures()],
+    run=inpaint,
+)  # fmt: skip
 
 
 def editor_value(source: np.ndarray | None, hole: np.ndarray | None = None) -> dict[str, Any]:
@@ -86,106 +109,42 @@ def editor_value(source: np.ndarray | None, hole: np.ndarray | None = None) -> d
     return {"background": background, "layers": layers, "composite": None}
 
 
-def examples(bridge: Bridge, faces: list[np.ndarray]) -> tuple[Any, ...]:
-    """What the tab shows before the first click: source, editor, fills, filled, compare, status."""
-    source = imaging.to_uint8(faces[1]).astype(np.float32) / 255
-    hole = preset_holes(source.shape[0])["eyes"]
-    for fills, _, facts in inpaint(bridge, source, hole):
-        last = fills, facts
-    fills, facts = last
-    filled = widgets.Drawn(fills, source=source)
-    return (
-        *widgets.samples(faces, (("inpaint", "use"),)),
-        source,
-        editor_value(source, hole),
-        _grid(fills, facts),
-        filled,
-        compare(source, fills[0]),
-        widgets.done_html(facts, _badge(changed_outside(fills, source, hole))),
-    )
-
-
-def _grid(fills: list[np.ndarray], facts: dict[str, Any] | None) -> str:
-    if facts is None:
-        return widgets.face_grid(fills, ["filling"] * len(fills))
-    labels = [f"fill, seed {facts['seed'] + i}" for i in range(len(fills))]
-    return widgets.face_grid(fills, labels, ACTIONS, facts)
-
-
-def _badge(changed: int) -> str:
-    return f"{changed} pixels changed outside the mask"
-
-
 def compare(source: np.ndarray, fill: np.ndarray) -> tuple[Any, Any]:
     """Before and after, equally large."""
     return imaging.enlarge(source, 384), imaging.enlarge(fill, 384)
 
 
-@dataclass(frozen=True)
-class InpaintTab:
-    """What other tabs need of this one."""
-
-    faces: gr.HTML
-    samples: gr.State
-    source: gr.State
-    editor: gr.ImageEditor
-    grid: gr.HTML
-    filled: gr.State
-    compare: gr.ImageSlider
-    before_after: gr.Accordion
-    status: gr.HTML
-
-    @property
-    def examples(self) -> list[Any]:
-        """What the values of `examples` go to."""
-        views = [self.grid, self.filled, self.compare, self.status]
-        return [self.faces, self.samples, self.source, self.editor, *views]
+def show(moment: Update | Result) -> tuple[Any, ...]:
+    """The fills; in the end what their grid holds, and the first beside the picture."""
+    source, fills = moment.shown.source, moment.shown.fills
+    if isinstance(moment, Update):
+        return views.face_grid(fills, ["filling"] * len(fills)), gr.skip(), gr.skip()
+    labels = [f"fill, seed {moment.report.seed + i}" for i in range(len(fills))]
+    grid = views.face_grid(fills, labels, ACTIONS, moment.report.facts())
+    return grid, views.Drawn(fills, source=source), compare(source, fills[0])
 
 
-def build(models: Models, model: gr.Dropdown) -> InpaintTab:
+def build(studio: tab.Studio) -> tab.Tab:
     """Lay out the tab and wire it."""
+    source = gr.State(None, time_to_live=3600)
+    editor = _editor()
+    form = tab.Form(OPERATION.params, model=studio.model, image=source, mask=editor)
     with gr.Row(elem_classes="studio"):
-        with gr.Column(elem_classes="controls", min_width=280):
-            upload = widgets.picture_input("A picture of your own", elem_id="inpaint-upload")
+        with tab.controls():
+            upload = inputs.upload("A picture of your own")
             gr.Markdown("or one of these faces, drawn by the model", elem_classes="note")
-            faces = widgets.face_grid_component(elem_id="inpaint-samples")
+            faces = views.face_grid_component(elem_id="inpaint-samples")
             gr.Markdown("Ready masks", elem_classes="note")
             with gr.Row(elem_classes="masks"):
-                names = list(preset_holes(64))
-                presets = [gr.Button(name, size="sm", min_width=84) for name in names]
+                presets = [gr.Button(n, size="sm", min_width=84) for n in preset_holes(64)]
                 clear = gr.Button("clear mask", size="sm", min_width=84)
-            count = gr.Slider(1, MAX_FILLS, value=3, step=1, label="Fills")
-            run, stop = widgets.run_buttons("Fill the hole")
-            with gr.Accordion("Advanced", open=False):
-                method = gr.Radio(list(METHODS.items()), value="conditional", label="Method")
-                seed = gr.Number(0, label="Seed", precision=0)
-                steps = gr.Slider(
-                    0,
-                    1000,
-                    value=0,
-                    step=1,
-                    label="Network evaluations",
-                    info="0: the default of the method",
-                )
-                solver = widgets.solver_input("Solver (conditional)")
-        with gr.Column(elem_classes="stage"):
-            editor = gr.ImageEditor(
-                label="Paint what is to be filled",
-                type="numpy",
-                image_mode="RGBA",
-                sources=(),
-                transforms=(),
-                layers=False,
-                format="png",
-                canvas_size=(CANVAS, CANVAS),
-                fixed_canvas=True,
-                height=590,
-                brush=gr.Brush(default_size=28, colors=[BRUSH], color_mode="fixed"),
-                eraser=gr.Eraser(default_size=28),
-                elem_id="inpaint-editor",
-            )
-            grid = widgets.face_grid_component(elem_id="inpaint-grid", min_height=180)
-            status = widgets.status_component()
+            form.add()
+            buttons = wiring.run_buttons("Fill the hole")
+            form.advanced()
+        with tab.stage():
+            editor.render()
+            grid = views.face_grid_component(elem_id="inpaint-grid", min_height=180)
+            status = views.status_component()
             with gr.Accordion("Before and after", open=False) as before_after:
                 slider = gr.ImageSlider(
                     label="before | after",
@@ -195,65 +154,85 @@ def build(models: Models, model: gr.Dropdown) -> InpaintTab:
                     show_label=False,
                     elem_id="inpaint-compare",
                 )
-    samples = gr.State(widgets.Drawn([]))
-    source = gr.State(None, time_to_live=3600)
-    filled = gr.State(widgets.Drawn([]), time_to_live=3600)
+    samples, drawn = gr.State(views.Drawn([])), gr.State(views.Drawn([]), time_to_live=3600)
+    tab.operate(studio, OPERATION, form, buttons, status, [grid, drawn, slider], show)
+    tab.opens(
+        studio, upload, status, OPENED, "",
+        [source, editor], lambda photo: (photo.seen, editor_value(photo.seen)),
+    )  # fmt: skip
+    _wire_masks(presets, clear, source, editor)
 
-    def handler(name: str, picture: Any, drawing: Any, count: Any, seed: Any, *options: Any) -> Any:
-        bridge = models.get(name)
-        if picture is None:
-            raise ValueError("There is no picture: upload one, or send a face here.")
-        hole = imaging.hole_from_editor(drawing, bridge.shape[-1])
-        seed = runs.seed_of(seed)
-        for fills, update, facts in inpaint(bridge, picture, hole, count, seed, *options):
-            if update.final:
-                badge = _badge(changed_outside(fills, picture, hole))
-                yield (
-                    _grid(fills, facts),
-                    widgets.Drawn(fills, source=picture),
-                    compare(picture, fills[0]),
-                    widgets.done_html(facts, badge),
-                )
-            else:
-                yield _grid(fills, None), gr.skip(), gr.skip(), widgets.progress_html(update)
+    def worked(name: str | None) -> tuple[Any, ...]:
+        bridge = studio.models.get(name)
+        drawn = generate.faces(bridge)
+        photo = Photo.drawn(drawn[1])
+        hole = preset_holes(photo.seen.shape[0])["eyes"]
+        result = OPERATION.result(model=bridge, image=photo, mask=hole)
+        picks = views.samples(drawn, (("inpaint", "use"),))
+        shown = photo.seen, editor_value(photo.seen, hole), *show(result)
+        return *picks, *shown, tab.finished(result)
 
-    inputs = [model, source, editor, count, seed, method, steps, solver]
-    widgets.run_and_stop(run, stop, status, handler, inputs, [grid, filled, slider])
-    _wire_masks(models, model, upload, source, editor, status, presets, names, clear)
-    return InpaintTab(faces, samples, source, editor, grid, filled, slider, before_after, status)
+    fills = [faces, samples, source, editor, grid, drawn, slider]
+    accepts = _accepts(source, editor, slider, before_after)
+    offers = [(faces, samples), (grid, drawn)]
+    return tab.Tab(status, OPERATION, worked, fills, accepts, offers)
+
+
+def _editor() -> gr.ImageEditor:
+    return gr.ImageEditor(
+        label="Paint what is to be filled",
+        type="numpy",
+        image_mode="RGBA",
+        sources=(),
+        transforms=(),
+        layers=False,
+        format="png",
+        canvas_size=(CANVAS, CANVAS),
+        fixed_canvas=True,
+        height=590,
+        brush=gr.Brush(default_size=28, colors=[BRUSH], color_mode="fixed"),
+        eraser=gr.Eraser(default_size=28),
+        elem_id="inpaint-editor",
+        render=False,
+    )
+
+
+def _accepts(source: Any, editor: Any, slider: Any, before_after: Any) -> dict[str, tab.Accepts]:
+    """A face to paint on; a fill to go on from, or to look at."""
+
+    def keep(sent: tab.Sent) -> tuple[Any, ...]:
+        return sent.picture, editor_value(sent.picture), compare(sent.source, sent.picture)
+
+    return {
+        "inpaint": tab.Accepts(
+            [source, editor],
+            lambda sent: (sent.picture, editor_value(sent.picture)),
+            "Paint over a part, or take a ready mask.",
+        ),
+        "keep": tab.Accepts(
+            [source, editor, slider], keep, "Kept: paint over the next part.", moves=False
+        ),
+        "compare": tab.Accepts(
+            [slider, before_after],
+            lambda sent: (compare(sent.source, sent.picture), gr.Accordion(open=True)),
+            moves=False,
+        ),
+    }
 
 
 def _wire_masks(
-    models: Models,
-    model: gr.Dropdown,
-    upload: gr.Image,
-    source: gr.State,
-    editor: gr.ImageEditor,
-    status: gr.HTML,
-    presets: list[gr.Button],
-    names: list[str],
-    clear: gr.Button,
+    presets: list[gr.Button], clear: gr.Button, source: gr.State, editor: gr.ImageEditor
 ) -> None:
-    """Upload, ready masks, and a Clear that keeps the picture (the editor's own wipes it)."""
-
-    def opened(name: str, path: Any) -> tuple[Any, ...]:
-        channels, size, _ = models.get(name).shape
-        try:
-            picture = widgets.read_picture(path, size, channels)
-        except imaging.PictureError as error:
-            return None, gr.skip(), gr.skip(), widgets.error_html(str(error))
-        text = f"Your picture, cut to the {size} x {size} pixels of the model."
-        return gr.skip(), picture, editor_value(picture), widgets.note_html(text)
+    """Ready masks, and a Clear that keeps the picture (the editor's own wipes it)."""
 
     def preset(name: str) -> Any:
-        def show(picture: np.ndarray | None) -> dict[str, Any]:
+        def show_mask(picture: np.ndarray | None) -> dict[str, Any]:
             hole = None if picture is None else preset_holes(picture.shape[0])[name]
             return editor_value(picture, hole)
 
-        return show
+        return show_mask
 
-    upload.upload(opened, [model, upload], [upload, source, editor, status], **widgets.QUIET)
-    for button, name in zip(presets, names, strict=True):
-        button.click(preset(name), source, editor, **widgets.QUIET)
-    clear.click(editor_value, source, editor, **widgets.QUIET)
-    editor.clear(editor_value, source, editor, **widgets.QUIET)  # its own bin wipes the picture too
+    for button in presets:
+        button.click(preset(button.value), source, editor, **wiring.QUIET)
+    clear.click(editor_value, source, editor, **wiring.QUIET)
+    editor.clear(editor_value, source, editor, **wiring.QUIET)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,54 +10,72 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from demo import imaging, media, runs, widgets
-from demo.models import Models
+from demo import inputs, media, params, runs, tab, views, wiring
+from demo.imaging import Photo, to_image
+from demo.operation import Film, Operation, Pictures
+from demo.runs import Report, Result, Update
+from demo.tabs import generate
 from sbcore import Bridge
 
-MAX_FRAMES = 33
-PAPER_VARIANCE = 0.4
+
+@dataclass(frozen=True, kw_only=True)
+class Morphed(Report):
+    """Report of a morph."""
+
+    frames: int
+    variance: float
 
 
 def interpolate(
-    bridge: Bridge,
-    image_a: Any,
-    image_b: Any,
-    frames: Any = 9,
-    variance: Any = PAPER_VARIANCE,
-    seed: int = 0,
-    steps: Any = None,
-    solver: str | None = None,
-    mode: str = "fast",
-) -> Iterator[tuple[list[np.ndarray], runs.Update, dict[str, Any]]]:
-    """Morph between two pictures: (frames so far, update, report) as it goes.
-
-    Raises:
-        ValueError: If a picture cannot be used or an argument is out of range; one sentence.
-    """
-    a, b = (_read(bridge, image, name) for image, name in ((image_a, "A"), (image_b, "B")))
-    frames = runs.whole("The number of frames", frames, 2, MAX_FRAMES)
-    variance = runs.number("The noise variance", variance, 0.001, bridge.sigma**2)
-    run = bridge.interpolate(
-        runs.to_engine(a),
-        runs.to_engine(b),
-        frames,
-        variance,
-        seed,
-        steps=runs.steps_of(steps),
-        solver=solver or None,
-        mode=mode,
-    )
-    used = runs.solver_used("interpolate", solver, mode == "paper")
-    for update in runs.watch(run):
-        yield runs.preview(update), update, runs.report(bridge, update, seed, mode, used)
+    model: Bridge,
+    image_a: Photo,
+    image_b: Photo,
+    frames: int,
+    variance: float,
+    seed: int,
+    **options: Any,
+) -> Iterator[Update | Result]:
+    """Morph between two pictures; options as of `Bridge.interpolate`."""
+    a, b = (runs.to_engine(photo.seen) for photo in (image_a, image_b))
+    for update in runs.watch(model.interpolate(a, b, frames, variance, seed, **options)):
+        pictures = runs.preview(update.step)
+        if not update.step.final:
+            yield update.showing(pictures)
+    origin = runs.origin(model, "interpolate", seed, **options)
+    report = Morphed.of(update, **origin, frames=frames, variance=variance)
+    mix = strip(mixes(image_a.seen, image_b.seen, frames))
+    yield Result(pictures, {"pictures": pictures, "animation": pictures, "mix": mix}, report)
 
 
-def _read(bridge: Bridge, image: Any, name: str) -> np.ndarray:
-    if image is None:
-        raise ValueError(f"Picture {name} is missing: upload one, or send a face here.")
-    channels, size, _ = bridge.shape
-    with widgets.about(f"Picture {name}"):
-        return widgets.read_picture(image, size, channels)
+def _picture(name: str, letter: str) -> params.Picture:
+    said = f"Picture {letter}"
+    absent = f"{said} is missing: upload one, or send a face here."
+    return params.Picture(name, said=said, label=letter, absent=absent)
+
+
+OPERATION = Operation(
+    "interpolate",
+    """Morph one picture into another.
+
+    Returns the frames as PNG files, an animation and a report.""",
+    params=[
+        _picture("image_a", "A"),
+        _picture("image_b", "B"),
+        params.Whole("frames", 9, 2, 33, (3, 33, 2), said="The number of frames", label="Frames"),
+        params.Variance(
+            "variance", 0.4, 0.001, span=(0.05, 4.0, 0.05),
+            said="The noise variance", label="Noise added before denoising",
+            help="Its variance: more noise, a freer morph; the paper uses 0.4.",
+        ),
+        params.Seed(label="Seed of the noise", advanced=True),
+        params.Model(),
+        params.steps("interpolate", http=False),
+        params.solver(http=False),
+        params.mode("paper: Euler-Maruyama", http=False),
+    ],
+    outputs=[Pictures(), Film("morph", boomerang=True)],
+    run=interpolate,
+)  # fmt: skip
 
 
 def mixes(a: np.ndarray, b: np.ndarray, frames: int) -> list[np.ndarray]:
@@ -66,10 +84,9 @@ def mixes(a: np.ndarray, b: np.ndarray, frames: int) -> list[np.ndarray]:
 
 
 def film(pictures: list[np.ndarray]) -> str:
-    """The film for the player."""
+    """The film for the player; it opens in the middle."""
     captions = [f"{_percent(i, len(pictures))} of B" for i in range(len(pictures))]
-    ends, middle = ("A", "", "B"), len(pictures) // 2
-    return widgets.film({"morph": pictures}, captions, ends=ends, start=middle)
+    return views.film({"morph": pictures}, captions, ends=("A", "", "B"), start=len(pictures) // 2)
 
 
 def strip(pictures: list[np.ndarray]) -> Image.Image:
@@ -82,116 +99,52 @@ def _percent(index: int, frames: int) -> str:
     return f"{100 * index / (frames - 1):.0f} %"
 
 
-def examples(bridge: Bridge, faces: list[np.ndarray]) -> tuple[Any, ...]:
-    """What the tab shows before the first click: faces, A, B, noise, film, strip, mix, status."""
-    a, b = widgets.pil(faces[0]), widgets.pil(faces[1])
-    for pictures, _, facts in interpolate(bridge, a, b):
-        last = pictures, facts
-    pictures, facts = last
-    mix = strip(mixes(faces[0], faces[1], len(pictures)))
-    noise = gr.update(maximum=bridge.sigma**2)
-    picks = widgets.samples(faces, (("a", "A"), ("b", "B")))
-    return *picks, a, b, noise, film(pictures), strip(pictures), mix, widgets.done_html(facts)
+def show(moment: Update | Result) -> tuple[Any, ...]:
+    """Film, and in the end its strip and the plain mix."""
+    if isinstance(moment, Update):
+        return film(moment.shown), gr.skip(), gr.skip()
+    return film(moment.shown), strip(moment.shown), moment.outputs["mix"]
 
 
-@dataclass(frozen=True)
-class InterpolateTab:
-    """What other tabs need of this one."""
-
-    faces: gr.HTML
-    samples: gr.State
-    image_a: gr.Image
-    image_b: gr.Image
-    variance: gr.Slider
-    player: gr.HTML
-    strip: gr.Image
-    mix: gr.Image
-    status: gr.HTML
-
-    @property
-    def examples(self) -> list[Any]:
-        """What the values of `examples` go to."""
-        pair, views = [self.image_a, self.image_b], [self.player, self.strip, self.mix]
-        return [self.faces, self.samples, *pair, self.variance, *views, self.status]
-
-
-def build(models: Models, model: gr.Dropdown) -> InterpolateTab:
+def build(studio: tab.Studio) -> tab.Tab:
     """Lay out the tab and wire it."""
+    pair = dict.fromkeys(("image_a", "image_b"))
     with gr.Row(elem_classes="studio"):
-        with gr.Column(elem_classes="controls", min_width=280):
+        with tab.controls():
             with gr.Row():
-                image_a = widgets.picture_input("A", min_width=130, elem_id="interpolate-a")
-                image_b = widgets.picture_input("B", min_width=130, elem_id="interpolate-b")
+                for name, letter in zip(pair, "AB", strict=True):
+                    pair[name] = inputs.upload(letter, min_width=130)
+            form = tab.Form(OPERATION.params, model=studio.model, **pair)
             swap = gr.Button("Swap A and B", size="sm")
             gr.Markdown("or two of these faces, drawn by the model", elem_classes="note")
-            faces = widgets.face_grid_component(elem_id="interpolate-samples")
-            frames = gr.Slider(3, MAX_FRAMES, value=9, step=2, label="Frames")
-            variance = gr.Slider(
-                0.05,
-                4.0,
-                value=PAPER_VARIANCE,
-                step=0.05,
-                label="Noise added before denoising",
-                info="Its variance: more noise, a freer morph; the paper uses 0.4.",
-            )
-            run, stop = widgets.run_buttons("Interpolate")
-            download = gr.DownloadButton("Download film", size="sm", interactive=False)
-            with gr.Accordion("Advanced", open=False):
-                seed = gr.Number(0, label="Seed of the noise", precision=0)
-                steps = widgets.steps_input("interpolate")
-                solver = widgets.solver_input()
-                mode = widgets.edit_mode_input()
-        with gr.Column(elem_classes="stage"):
-            player = widgets.film_component(elem_id="interpolate-player", min_height=480)
-            strip_view = widgets.strip_view("Morph")
+            faces = views.face_grid_component(elem_id="interpolate-samples")
+            form.add()
+            buttons = wiring.run_buttons("Interpolate")
+            download = tab.film_button()
+            form.advanced()
+        with tab.stage():
+            player = views.film_component(elem_id="interpolate-player", min_height=480)
+            morph = views.strip_view("Morph")
             with gr.Accordion("The plain pixel mix, for comparison", open=False):
-                mix = widgets.strip_view("Pixel mix")
-            status = widgets.status_component()
+                mix = views.strip_view("Pixel mix")
+            status = views.status_component()
+    samples, images = gr.State(views.Drawn([])), list(pair.values())
+    tab.operate(studio, OPERATION, form, buttons, status, [player, morph, mix], show, download)
+    swap.click(lambda a, b: (b, a), images, images, **wiring.QUIET)
+    accepts = {}
+    for image, letter in zip(images, "AB", strict=True):
+        hint = f"Picture {letter} is set; now press Interpolate."
+        tab.opens(studio, image, status, hint, f"Picture {letter}")
+        accepts[letter.lower()] = tab.Accepts([image], lambda sent: [to_image(sent.picture)], hint)
 
-    def handler(name: str, a: Any, b: Any, *options: Any) -> Iterator[Any]:
-        bridge = models.get(name)
-        options = (*options[:2], runs.seed_of(options[2]), *options[3:])
-        for pictures, update, facts in interpolate(bridge, a, b, *options):
-            if update.final:
-                plain = strip(mixes(_read(bridge, a, "A"), _read(bridge, b, "B"), len(pictures)))
-                with widgets.downloads() as folder:
-                    movie = media.animation(pictures, folder, "morph", boomerang=True)
-                    yield (
-                        film(pictures),
-                        strip(pictures),
-                        plain,
-                        gr.update(value=movie, interactive=True),
-                        widgets.done_html(facts),
-                    )
-            else:
-                yield (
-                    film(pictures),
-                    gr.skip(),
-                    gr.skip(),
-                    gr.skip(),
-                    widgets.progress_html(update),
-                )
+    def worked(name: str | None) -> tuple[Any, ...]:
+        bridge = studio.models.get(name)
+        drawn = generate.faces(bridge)
+        a, b = (Photo.drawn(face) for face in drawn[:2])
+        result = OPERATION.result(model=bridge, image_a=a, image_b=b)
+        picks = views.samples(drawn, (("a", "A"), ("b", "B")))
+        noise = gr.update(maximum=bridge.sigma**2)
+        return *picks, a.whole, b.whole, noise, *show(result), tab.finished(result)
 
-    inputs = [model, image_a, image_b, frames, variance, seed, steps, solver, mode]
-    widgets.run_and_stop(run, stop, status, handler, inputs, [player, strip_view, mix, download])
-
-    def opened(letter: str) -> Callable[[str, Any], tuple[Any, str]]:
-        """Refuse a broken upload at once."""
-
-        def check(name: str, path: Any) -> tuple[Any, str]:
-            try:
-                _read(models.get(name), path, letter)
-            except imaging.PictureError as error:
-                return None, widgets.error_html(str(error))
-            return gr.skip(), widgets.note_html(f"Picture {letter} is set; now press Interpolate.")
-
-        return check
-
-    pair = [image_a, image_b]
-    for image, letter in zip(pair, "AB", strict=True):
-        image.upload(opened(letter), [model, image], [image, status], **widgets.QUIET)
-    swap.click(lambda a, b: (b, a), pair, pair, **widgets.QUIET)
-    samples = gr.State(widgets.Drawn([]))
-    return InterpolateTab(
-        faces, samples, image_a, image_b, variance, player, strip_view, mix, status
-    )
+    fills = [faces, samples, *images, form["variance"], player, morph, mix]
+    return tab.Tab(status, OPERATION, worked, fills, accepts, [(faces, samples)])

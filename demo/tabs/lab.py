@@ -11,19 +11,21 @@ from typing import Any
 
 import gradio as gr
 
-from demo import plane, runs, widgets
+from demo import params, plane, runs, tab, views, wiring
+from demo.operation import Operation, Picture
+from demo.runs import Kept, Report, Result, Update
 from sbcore import (
     DISTRIBUTIONS,
     PLANE_SOLVER,
-    SOLVERS,
-    Distribution,
     DivergedError,
     PaperMode,
     PlaneBridge,
+    PlaneProgress,
     drawn_distribution,
 )
 
 DRAWN = "drawn"
+SHAPES = {one.title: name for name, one in DISTRIBUTIONS.items()} | {"Draw one": DRAWN}
 FRAMES = 41  # states of a film, of a long run
 PARTICLES, MAX_PARTICLES, PREVIEW_PARTICLES = 2000, 5000, 1000
 TRAINING_SECONDS, MAX_TRAINING_SECONDS = 40, 300
@@ -34,48 +36,41 @@ DRIFTS = {
     "density ratio as printed": "ratio",
     "density ratio self-normalised": "self-normalised",
 }
-MODES = {"fast": "fast", "paper: Algorithm 1": "paper"}
 DIVERGED_ADVICE = "please take the self-normalised or the exact drift, or more steps"
 DRAW_HINT = "Draw on the left square; the particles follow when you lift the pen."
 
 
+@dataclass(frozen=True, kw_only=True)
+class Carried(Report):
+    """Report of particles; the distances are those of `PlaneBridge.distances`."""
+
+    networks: str
+    particles: int
+    sigma: float
+    tau: float
+    n3: int | None = None
+    drift: str | None = None
+    sliced_w2: float
+    floor: float
+    energy: float | None = None
+    energy_floor: float | None = None
+    mode_mass: list[float] | None = None
+
+
 @dataclass(frozen=True)
 class Settings:
-    """What a run depends on, beside the bridge; checked by `checked`."""
+    """What a run depends on, beside the bridge."""
 
     networks: str = "exact"
     mode: str = "fast"
-    steps: Any = 20
+    steps: int = 20
     solver: str | None = None
-    n1: Any = 100
-    n2: Any = 100
-    n3: Any = 1
+    n1: int = 100
+    n2: int = 100
+    n3: int = 1
     drift: str = "exact"
     seed: int = 0
-    particles: Any = PARTICLES
-
-    def checked(self) -> Settings:
-        """The same with whole numbers.
-
-        Raises:
-            ValueError: If a setting is out of range; one sentence.
-        """
-        for name, value, known in (
-            ("The networks", self.networks, NETWORKS),
-            ("The mode", self.mode, MODES),
-            ("The drift", self.drift, DRIFTS),
-        ):
-            if value not in known.values():
-                names = ", ".join(known.values())
-                raise ValueError(f"{name} must be one of {names}; got {value!s:.40}.")
-        return replace(
-            self,
-            steps=runs.whole("The number of evaluations", self.steps, 2, runs.MAX_STEPS),
-            n1=runs.whole("N1", self.n1, 1, runs.MAX_STEPS),
-            n2=runs.whole("N2", self.n2, 1, runs.MAX_STEPS),
-            n3=runs.whole("N3", self.n3, 1, 100),
-            particles=runs.whole("The number of particles", self.particles, 2, MAX_PARTICLES),
-        )
+    particles: int = PARTICLES
 
     @property
     def total(self) -> int:
@@ -84,7 +79,7 @@ class Settings:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Of `PlaneBridge.run_steps`."""
+        """Of `PlaneBridge.generate`."""
         if self.mode == "fast":
             return {"steps": self.steps, "solver": self.solver, "networks": self.networks}
         settings = PaperMode(self.n1, self.n2, self.n3, **self._drift)
@@ -114,63 +109,116 @@ class Trained:
     """False once the training has come to its end, or Stop was seen to."""
 
 
-def bridge_to(shape: str, strokes: Any, sigma: Any, tau: Any) -> PlaneBridge:
+def bridge_to(shape: str, strokes: Any, sigma: float, tau: float) -> PlaneBridge:
     """An untrained bridge.
 
     Raises:
-        ValueError: If the drawing or a number cannot be used; one sentence.
+        ValueError: If the drawing cannot be used; one sentence.
     """
-    sigma = runs.number("Sigma", sigma, 0.05, 10)
-    tau = runs.number("Tau", tau, 0.05, 100)
-    return PlaneBridge(distribution_of(shape, strokes), sigma, tau)
+    drawn = shape == DRAWN
+    distribution = drawn_distribution(strokes or []) if drawn else DISTRIBUTIONS[shape]
+    return PlaneBridge(distribution, sigma, tau)
 
 
-def distribution_of(shape: str, strokes: Any = ()) -> Distribution:
-    """A distribution by name, or the visitor's own; errors as `bridge_to`."""
-    if shape == DRAWN:
-        return drawn_distribution(strokes or [])
-    if shape not in DISTRIBUTIONS:
-        names = ", ".join(DISTRIBUTIONS)
-        raise ValueError(f"The distribution must be one of {names}; got {shape!s:.40}.")
-    return DISTRIBUTIONS[shape]
+def toy(
+    dataset: str, strokes: Any, sigma: float, tau: float, n1: Any, n2: Any, **settings: Any
+) -> Iterator[Update | PlaneProgress | Result]:
+    """Carry particles, on networks that are trained first if they are to be learned."""
+    bridge, steps = bridge_to(dataset, strokes, sigma, tau), settings["steps"]
+    if settings["networks"] == "learned":
+        yield from bridge.train(TRAINING_SECONDS)
+    yield from particles(bridge, Settings(n1=n1 or steps, n2=n2 or steps, **settings))
 
 
-def particles(
-    bridge: PlaneBridge, settings: Settings
-) -> Iterator[tuple[plane.Trajectory, runs.Update, dict[str, Any]]]:
-    """Carry particles to the data: (states so far, update, report) as they go.
-
-    The report of the last update holds the distances.
+def particles(bridge: PlaneBridge, settings: Settings) -> Iterator[Update | Result]:
+    """Carry particles to the data; what is shown is the `plane.Trajectory` so far.
 
     Raises:
-        ValueError: If a setting is out of range, or the run diverged; one sentence.
+        DivergedError: With one sentence.
     """
-    settings = settings.checked()
     trajectory = plane.Trajectory(bridge.sigma)
     border = settings.n1 if settings.mode == "paper" else 0
     run = bridge.generate(settings.particles, settings.seed, **settings.options)
-    watched = trajectory.watch(run, plane.kept(settings.total, border, FRAMES))
+    wanted = plane.kept(settings.total, border, FRAMES)
+    kept = Kept(lambda step: step.index in wanted, trajectory.steps)
     try:
-        for update in runs.watch(watched):
-            yield trajectory, update, _report(bridge, settings, update)
+        for update in runs.watch(kept.passing(run)):
+            if not update.step.final:
+                yield update.showing(trajectory)
     except DivergedError as error:  # the engine's advice is for programs
         raise DivergedError(f"{str(error).split(';')[0]}; {DIVERGED_ADVICE}.") from error
+    strip = plane.strip(trajectory, bridge.distribution)
+    yield Result(trajectory, {"film strip": strip}, _report(bridge, settings, update))
 
 
-def _report(bridge: PlaneBridge, settings: Settings, update: runs.Update) -> dict[str, Any]:
-    solver = "euler_maruyama" if settings.mode == "paper" else settings.solver or PLANE_SOLVER
-    facts = runs.report(bridge.distribution, update, settings.seed, settings.mode, solver)
-    facts |= {"networks": settings.networks, "particles": settings.particles}
-    facts |= {"sigma": bridge.sigma, "tau": bridge.tau}
-    if settings.mode == "paper":
+def _report(bridge: PlaneBridge, settings: Settings, update: Update) -> Carried:
+    paper, found = settings.mode == "paper", bridge.distances(update.step.x)
+    facts = {"seed": settings.seed, "networks": settings.networks, "mode": settings.mode}
+    facts |= {"solver": "euler_maruyama" if paper else settings.solver or PLANE_SOLVER}
+    facts |= {"particles": settings.particles, "sigma": bridge.sigma, "tau": bridge.tau}
+    if paper:
         facts |= {"n3": settings.n3, "drift": settings.drift}
-    if update.final:
-        found = bridge.distances(update.step.x)
-        facts |= {
-            key: [round(share, 4) for share in value] if key == "mode_mass" else round(value, 4)
-            for key, value in found.items()
-        }
-    return facts
+    shares = found.pop("mode_mass", None)
+    facts |= {key: round(value, 4) for key, value in found.items()}
+    shares = shares and [round(share, 4) for share in shares]
+    return Carried.of(update, model=bridge.distribution.name, mode_mass=shares, **facts)
+
+
+OPERATION = Operation(
+    "toy",
+    """Carry particles in the plane from one point to a distribution whose truth is known.
+
+    ``networks`` are "exact" (closed form) or "learned" (trained first, for 40 seconds); in mode
+    "paper", ``steps`` are those of each stage, ``drift`` is "exact", "ratio" (as printed) or
+    "self-normalised", and ``n3`` is its number of draws. Returns a film strip (PNG) and a report
+    with distances to the truth and their floors.""",
+    params=[
+        params.Choice(
+            "dataset", "six-gaussians", choices=SHAPES, said="The distribution",
+            label="Distribution",
+        ),
+        params.Given("strokes", None, http=False),
+        params.Whole(
+            "particles", PARTICLES, 2, MAX_PARTICLES, said="The number of particles", page=False
+        ),
+        params.Number(
+            "sigma", 1.0, 0.05, 10, (0.2, 4, 0.1), said="Sigma", label="sigma",
+            help="Standard deviation of the noise between the stages.",
+        ),
+        params.Number(
+            "tau", 5.0, 0.05, 100, (0.5, 20, 0.5), said="Tau", label="tau",
+            help="Variance of the walk of stage 1.",
+        ),
+        params.Whole(
+            "steps", 20, 2, params.MAX_STEPS, (2, 60, 1), said="The number of evaluations",
+            label="Network evaluations", optional=True,
+        ),
+        params.Seed(label="Seed of the particles", advanced=True),
+        params.Choice("networks", "exact", choices=NETWORKS, label="Networks"),
+        params.Choice(
+            "mode", "fast", choices={"fast": "fast", "paper: Algorithm 1": "paper"}, label="Mode"
+        ),
+        params.solver(),
+        params.Choice("drift", "exact", choices=DRIFTS, label="Drift of stage 1"),
+        params.Whole(
+            "n3", 1, 1, 100, (1, 100, 1), said="N3", label="N3",
+            help="Draws behind each drift by density ratio.",
+        ),
+        *(
+            params.Whole(
+                name, None, 1, params.MAX_STEPS, (1, 1000, 1), said=name.upper(), shown=100,
+                label=name.upper(), help=f"Steps of stage {stage}.", http=False,
+            )
+            for stage, name in ((1, "n1"), (2, "n2"))
+        ),
+    ],
+    outputs=[Picture("film strip", "strip")],
+    run=toy,
+)  # fmt: skip
+SECONDS = params.Whole(
+    "seconds", TRAINING_SECONDS, 1, MAX_TRAINING_SECONDS, (10, 120, 5),
+    said="The seconds of training", label="Seconds of training",
+)  # fmt: skip
 
 
 # ----------------------------------------------------------------------------------------------
@@ -182,29 +230,28 @@ def show(bridge: PlaneBridge, settings: Settings, note: str = "") -> Iterator[tu
 
     A diverged run shows its film up to there before it raises.
     """
-    title = _title(settings)
+    name = "learned networks" if settings.networks == "learned" else "closed form"
+    title = _title(name, settings)
     drawing = bridge.distribution.name == DRAWN
+    trajectory = None
     try:
-        for trajectory, update, facts in particles(bridge, settings):
-            if update.final:
-                fields = plane.velocities(bridge, settings.checked().estimate)
+        for moment in particles(bridge, settings):
+            trajectory = moment.shown
+            if isinstance(moment, Result):
+                fields = plane.velocities(bridge, settings.estimate)
                 film = plane.film(trajectory, bridge, title, fields=fields, drawing=drawing)
-                table = plane.numbers(facts, bridge.distribution, _name(settings))
-                yield film, table, widgets.done_html(facts, note)
-            elif update.seconds > 0.5:
-                yield gr.skip(), gr.skip(), widgets.progress_html(update)
+                table = plane.numbers(moment.report.facts(), bridge.distribution, name)
+                yield film, table, views.done_html(moment.report, note)
+            elif moment.seconds > 0.5:
+                yield gr.skip(), gr.skip(), views.progress_html(moment)
     except DivergedError:
-        film = plane.film(trajectory, bridge, f"diverged · {title}", drawing=drawing)
-        yield film, plane.NO_NUMBERS, gr.skip()
+        if trajectory is not None:
+            film = plane.film(trajectory, bridge, f"diverged · {title}", drawing=drawing)
+            yield film, plane.NO_NUMBERS, gr.skip()
         raise
 
 
-def _name(settings: Settings) -> str:
-    return "learned networks" if settings.networks == "learned" else "closed form"
-
-
-def _title(settings: Settings) -> str:
-    name = _name(settings)
+def _title(name: str, settings: Settings) -> str:
     if settings.mode == "fast":
         return name
     (drift,) = (text for text, drift in DRIFTS.items() if drift == settings.drift)
@@ -238,18 +285,17 @@ def known(trained: Trained | None, key: str, networks: str) -> tuple[PlaneBridge
 
 def training_html(fraction: float, left: float, iteration: int) -> str:
     """Progress of a training."""
-    return widgets.bar_html(fraction, f"training · {left:.0f} s left · {iteration:,} iterations")
+    return views.bar_html(fraction, f"training · {left:.0f} s left · {iteration:,} iterations")
 
 
 def train(
-    bridge: PlaneBridge, seconds: Any, settings: Settings
+    bridge: PlaneBridge, seconds: int, settings: Settings
 ) -> Iterator[tuple[Any, Any, Any, Any]]:
     """Train, then run: (film, numbers, status, loss curves) as it goes.
 
     Every few seconds the particles show what the networks know so far.
     """
-    seconds = runs.whole("The seconds of training", seconds, 1, MAX_TRAINING_SECONDS)
-    settings = replace(settings, networks="learned").checked()
+    settings = replace(settings, networks="learned")
     preview = Settings("learned", particles=PREVIEW_PARTICLES)
     drawing = bridge.distribution.name == DRAWN
     history: list[tuple[float, float, float]] = []
@@ -259,8 +305,8 @@ def train(
         history.append((now.seconds, now.score_loss, now.ratio_loss))
         film = gr.skip()
         if time.monotonic() - looked > PREVIEW_SECONDS and now.fraction < 1:
-            *_, (trajectory, _, _) = particles(bridge, preview)
-            film = plane.film(trajectory, bridge, "learning", play=False, drawing=drawing)
+            *_, result = particles(bridge, preview)
+            film = plane.film(result.shown, bridge, "learning", play=False, drawing=drawing)
             looked = time.monotonic()
         status = training_html(now.fraction, now.seconds_left, now.iteration)
         yield film, gr.skip(), status, plane.curve(history)
@@ -273,39 +319,14 @@ def train(
 # The page
 
 
-@dataclass(frozen=True)
-class _Controls:
-    """The inputs of every run, in the order of `Chosen`."""
-
-    shape: gr.Radio
-    strokes: gr.State
-    sigma: widgets.Dial
-    tau: widgets.Dial
-    networks: gr.Radio
-    mode: gr.Radio
-    steps: widgets.Dial
-    solver: gr.Dropdown
-    n1: widgets.Dial
-    n2: widgets.Dial
-    n3: widgets.Dial
-    drift: gr.Radio
-    seed: gr.Number
-
-    def all(self) -> list[Any]:
-        """As a list of inputs."""
-        return list(self.__dict__.values())
-
-
 class Chosen:
-    """The values of the controls."""
+    """The values of the controls, checked; errors as `params.check`."""
 
-    def __init__(self, shape: str, strokes: Any, sigma: Any, tau: Any, *run: Any) -> None:
-        self.shape, self.strokes, self.sigma, self.tau = shape, strokes, sigma, tau
-        *others, seed = run
-        networks, mode, steps, solver, n1, n2, n3, drift = others
-        self.settings = Settings(
-            networks, mode, steps, solver or None, n1, n2, n3, drift, runs.seed_of(seed)
-        )
+    def __init__(self, form: tab.Form, values: Any) -> None:
+        given = params.check(OPERATION.params, form.read(values))
+        self.shape, self.strokes = given.pop("dataset"), given.pop("strokes")
+        self.sigma, self.tau = given.pop("sigma"), given.pop("tau")
+        self.settings = Settings(**given)
 
     @property
     def key(self) -> str:
@@ -318,95 +339,81 @@ class Chosen:
         return bridge_to(self.shape, self.strokes, self.sigma, self.tau)
 
 
-def build(tab: gr.Tab) -> None:
+def build(studio: tab.Studio) -> tab.Tab:
     """Lay out the tab and wire it."""
+    form = tab.Form(OPERATION.params, strokes=gr.State(None, time_to_live=3600))
     with gr.Row(elem_classes="studio"):
-        with gr.Column(elem_classes="controls", min_width=280):
-            controls, buttons, seconds, paper = _controls()
-        with gr.Column(elem_classes="stage"):
-            stage = widgets.film_component(elem_id="lab-stage", min_height=480)
-            status = widgets.status_component()
+        with tab.controls():
+            buttons, run, seconds = _controls(form)
+        with tab.stage():
+            stage = views.film_component(elem_id="lab-stage", min_height=480)
+            status = views.status_component()
             with gr.Row(elem_classes="lab-below"):
                 table = gr.HTML("", elem_id="lab-numbers", min_height=190)
                 curves = gr.HTML(plane.curve([]), elem_id="lab-curves", min_height=190)
-    tab.select(
+    studio.tab.select(
         lambda shown: (gr.skip(),) * 3 if shown else example(),
         status,
         [stage, table, status],
-        **widgets.QUIET,
+        **wiring.QUIET,
     )
-    fast, slow = paper
-    controls.mode.input(
-        lambda mode: (gr.update(visible=mode == "fast"), gr.update(visible=mode == "paper")),
-        controls.mode,
-        [fast, slow],
-        **widgets.QUIET,
-    )
-    _wire(controls, buttons, seconds, stage, table, curves, status)
+    _wire(form, buttons, run, seconds, [stage, table], curves, status)
+    return tab.Tab(status, OPERATION)
 
 
-def _controls() -> tuple[_Controls, tuple[gr.Button, ...], gr.Slider, tuple[gr.Column, ...]]:
-    """The left column: controls, buttons, seconds of training, the groups of the two modes."""
-    shapes = [(distribution.title, name) for name, distribution in DISTRIBUTIONS.items()]
-    shape = gr.Radio([*shapes, ("Draw one", DRAWN)], value="six-gaussians", label="Distribution")
-    networks = gr.Radio(list(NETWORKS.items()), value="exact", label="Networks")
-    train_button, stop = widgets.run_buttons("Train the networks")
+def _controls(form: tab.Form) -> tuple[tuple[gr.Button, gr.Button], gr.Button, Any]:
+    """The left column: Train and Stop, Run, the seconds of training."""
+    form.add("dataset", "networks")
+    buttons = wiring.run_buttons("Train the networks")
     run = gr.Button("Run the particles", size="sm")
-    info = "Standard deviation of the noise between the stages."
-    sigma = widgets.Dial(0.2, 4, value=1, step=0.1, label="sigma", info=info)
-    info = "Variance of the walk of stage 1."
-    tau = widgets.Dial(0.5, 20, value=5, step=0.5, label="tau", info=info)
-    mode = gr.Radio(list(MODES.items()), value="fast", label="Mode")
+    form.add("sigma", "tau", "mode")
     with gr.Column() as fast:
-        steps = widgets.Dial(2, 60, value=20, step=1, label="Network evaluations")
-        choices = [("default", "")] + [(solver.title, solver.name) for solver in SOLVERS.values()]
-        solver = gr.Dropdown(choices, value="", label="Solver")
+        form.add("steps", "solver")
     with gr.Column(visible=False) as slow:
-        drift = gr.Radio(list(DRIFTS.items()), value="exact", label="Drift of stage 1")
-        n1 = widgets.Dial(1, 1000, value=100, step=1, label="N1", info="Steps of stage 1.")
-        n2 = widgets.Dial(1, 1000, value=100, step=1, label="N2", info="Steps of stage 2.")
-        info = "Draws behind each drift by density ratio."
-        n3 = widgets.Dial(1, 100, value=1, step=1, label="N3", info=info)
+        form.add("drift", "n1", "n2", "n3")
     with gr.Accordion("Advanced", open=False):
-        seed = gr.Number(0, label="Seed of the particles", precision=0)
-        seconds = widgets.Dial(10, 120, value=TRAINING_SECONDS, step=5, label="Seconds of training")
+        form.add("seed")
+        seconds = SECONDS.control()
     gr.Markdown(
         "Particles start at one point, are pushed to q_sigma, the data under noise, and from "
         "there to the data. Here the truth is known in closed form: train two small networks "
         "from nothing and see what they make of it.",
         elem_classes="note",
     )
-    strokes = gr.State([], time_to_live=3600)
-    controls = _Controls(
-        shape, strokes, sigma, tau, networks, mode, steps, solver, n1, n2, n3, drift, seed
+    form["mode"].input(
+        lambda mode: (gr.update(visible=mode == "fast"), gr.update(visible=mode == "paper")),
+        form["mode"],
+        [fast, slow],
+        **wiring.QUIET,
     )
-    return controls, (train_button, stop, run), seconds, (fast, slow)
+    return buttons, run, seconds
 
 
 def _wire(
-    controls: _Controls,
-    buttons: tuple[gr.Button, ...],
-    seconds: widgets.Dial,
-    stage: gr.HTML,
-    table: gr.HTML,
+    form: tab.Form,
+    buttons: tuple[gr.Button, gr.Button],
+    run: gr.Button,
+    seconds: Any,
+    shown: list[gr.HTML],
     curves: gr.HTML,
     status: gr.HTML,
 ) -> None:
     """Train, run, stop, and a run whenever a control or the drawing changes."""
-    train_button, stop, run = buttons
+    train_button, stop = buttons
     trained = gr.State(None, time_to_live=3600)
+    chosen_of = partial(Chosen, form)
 
     def train_handler(seconds: Any, *values: Any) -> Iterator[Any]:
-        chosen = Chosen(*values)
+        chosen, length = chosen_of(values), SECONDS.check(seconds, {})
         mine = Trained(chosen.key, chosen.bridge())
-        for film, numbers, line, losses in train(mine.bridge, seconds, chosen.settings):
+        for film, numbers, line, losses in train(mine.bridge, length, chosen.settings):
             yield film, numbers, losses, mine, "learned", line
         mine.training = False
 
     def run_handler(mine: Trained | None, *values: Any) -> Iterator[Any]:
-        chosen = Chosen(*values)
+        chosen = chosen_of(values)
         if chosen.shape == DRAWN and not chosen.strokes:
-            yield plane.empty_film(DRAW_HINT), "", widgets.note_html(DRAW_HINT)
+            yield plane.empty_film(DRAW_HINT), "", views.note_html(DRAW_HINT)
             return
         bridge, note = known(mine, chosen.key, chosen.settings.networks)
         settings = chosen.settings
@@ -416,8 +423,8 @@ def _wire(
 
     def changed(mine: Trained | None, *values: Any) -> Iterator[Any]:
         """Run at once what is quick."""
-        if Chosen(*values).settings.mode == "paper":
-            yield gr.skip(), gr.skip(), widgets.note_html("Now press Run the particles.")
+        if chosen_of(values).settings.mode == "paper":
+            yield gr.skip(), gr.skip(), views.note_html("Now press Run the particles.")
         else:
             yield from run_handler(mine, *values)
 
@@ -427,29 +434,27 @@ def _wire(
             yield (gr.skip(),) * 3
             return
         mine.training = False
-        settings = replace(Chosen(*values).settings, networks="learned")
+        settings = replace(chosen_of(values).settings, networks="learned")
         yield from show(mine.bridge, settings, "training stopped early")
 
-    inputs, shown = controls.all(), [stage, table]
-    ran = [trained, *inputs]
-    widgets.run_and_stop(
-        *(train_button, stop, status, train_handler, [seconds, *inputs]),
-        [*shown, curves, trained, controls.networks],
+    ran = [trained, *form.inputs]
+    wiring.run_and_stop(
+        *(buttons, status, train_handler, [seconds, *form.inputs]),
+        [*shown, curves, trained, form["networks"]],
         beside=[run],
     )
-    stopped = widgets.run_and_stop(
-        run, stop, status, run_handler, ran, shown, beside=[train_button]
+    stopped = wiring.run_and_stop(
+        (run, stop), status, run_handler, ran, shown, beside=[train_button]
     )
-    widgets.compute(stopped.then, resume, ran, shown, status)
+    wiring.compute(stopped.then, resume, ran, shown, status)
     quick = [
-        *(radio.input for radio in (controls.shape, controls.networks, controls.mode)),
-        *(slider.release for slider in (controls.sigma, controls.tau, controls.steps)),
-        controls.solver.input,
+        *(form[name].input for name in ("dataset", "networks", "mode", "solver")),
+        *(form[name].release for name in ("sigma", "tau", "steps")),
     ]
     at_once = partial(gr.on, quick, trigger_mode="always_last")
-    drawn = stage.input(_strokes, None, controls.strokes, **widgets.QUIET)
+    drawn = shown[0].input(_strokes, None, form["strokes"], **wiring.QUIET)
     for listen in (at_once, drawn.then):
-        widgets.compute(listen, changed, ran, shown, status)
+        wiring.compute(listen, changed, ran, shown, status)
 
 
 def _strokes(event: gr.EventData) -> Any:

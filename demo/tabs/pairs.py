@@ -12,7 +12,9 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from demo import plane, runs, widgets
+from demo import params, plane, tab, views, wiring
+from demo.inputs import Dial
+from demo.runs import Report
 from sbcore import (
     DIRECTIONS,
     DISTRIBUTIONS,
@@ -35,6 +37,20 @@ LOOKS = 0.25  # seconds between two signs of life of a training
 UNTRAINED = "not trained yet, so both ways are Brownian motion: press Train"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Walked(Report):
+    """Report of particles that went both ways; ``nfe`` counts both."""
+
+    method: str
+    iteration: int
+    sigma: float
+
+    @property
+    def way(self) -> str:
+        """How they were drawn, in words."""
+        return f"{self.method}, iteration {self.iteration}"
+
+
 @dataclass
 class Fitted:
     """The bridges of one visitor, by iteration; the first is the reference, untrained."""
@@ -48,27 +64,37 @@ class Fitted:
     """Distances after each half-bridge."""
 
 
-def fitter_of(
-    source: str, target: str, method: str, sigma: Any, iterations: Any, half_steps: Any
-) -> BridgeTrainer:
-    """The training of a pair, not begun.
+TITLES = {one.title: name for name, one in DISTRIBUTIONS.items()}
+PARAMS = [
+    params.Choice("source", EXAMPLE[0], choices=TITLES, menu=True, label="From"),
+    params.Choice("target", EXAMPLE[1], choices=TITLES, menu=True, label="To"),
+    params.Choice("method", "dsbm", choices=METHODS, label="Method"),
+    params.Number(
+        "sigma", 1.0, 0.1, 10, (0.2, 5, 0.1), said="Sigma", label="sigma",
+        help="Standard deviation of the Brownian motion over the whole way.",
+    ),
+    params.Whole(
+        "iterations", ITERATIONS, 1, MAX_ITERATIONS, (1, MAX_ITERATIONS, 1), advanced=True,
+        said="The number of iterations", label="Iterations of a training",
+    ),
+    params.Whole(
+        "half_steps", HALF_STEPS, 10, 5000, (50, 2000, 50), advanced=True,
+        said="The steps of a half-bridge", label="Training steps of a half-bridge",
+    ),
+    params.Seed(label="Seed of the particles", advanced=True),
+]  # fmt: skip
 
-    Raises:
-        ValueError: If a set, the method or a number cannot be used; one sentence.
-    """
-    for name, value in (("source", source), ("target", target)):
-        if value not in DISTRIBUTIONS:
-            names = ", ".join(DISTRIBUTIONS)
-            raise ValueError(f"The {name} must be one of {names}; got {value!s:.40}.")
-    if method not in METHODS.values():
-        names = ", ".join(METHODS.values())
-        raise ValueError(f"The method must be one of {names}; got {method!s:.40}.")
+
+def fitter_of(
+    source: str, target: str, method: str, sigma: float, iterations: int, half_steps: int
+) -> BridgeTrainer:
+    """The training of a pair, not begun."""
     plan = BridgePlan(
         method,
-        sigma=runs.number("Sigma", sigma, 0.1, 10),
+        sigma=sigma,
         steps=STEPS,
-        iterations=runs.whole("The number of iterations", iterations, 1, MAX_ITERATIONS),
-        half_steps=runs.whole("The steps of a half-bridge", half_steps, 10, 5000),
+        iterations=iterations,
+        half_steps=half_steps,
         first=2,
         batch_size=512,
         learning_rate=2e-3,
@@ -108,9 +134,7 @@ def way(
     return states, step
 
 
-def film(
-    fitted: Fitted, iteration: int, seed: int, play: bool = True
-) -> tuple[str, dict[str, Any]]:
+def film(fitted: Fitted, iteration: int, seed: int, play: bool = True) -> tuple[str, Walked]:
     """Both ways at one iteration: the text that `lab.js` plays, and the report."""
     began = time.monotonic()
     bridge = fitted.bridges[iteration]
@@ -124,17 +148,19 @@ def film(
         title = f"{direction}: {plane.within(ends[here])} to {plane.within(ends[there])}"
         ways[panel] = plane.one_way(states, points[there], ends[here], title)
     clock = [2 * k / (len(states) - 1) for k in range(len(states))]
-    facts = {
-        "model": f"{fitted.source} to {fitted.target}",
-        "seed": seed,
-        "mode": f"iteration {iteration}",
-        "solver": bridge.method,
-        "steps": last.total,
-        "nfe": evaluations,
-        "seconds": round(time.monotonic() - began, 3),
-        "sigma": bridge.sigma,
-    }
-    return plane.film_of_ways(ways, clock, PARTICLES, play), facts
+    report = Walked(
+        model=f"{fitted.source} to {fitted.target}",
+        seed=seed,
+        mode="fast",
+        solver="walk",
+        steps=last.total,
+        nfe=evaluations,
+        seconds=round(time.monotonic() - began, 3),
+        method=bridge.method,
+        iteration=iteration,
+        sigma=bridge.sigma,
+    )
+    return plane.film_of_ways(ways, clock, PARTICLES, play), report
 
 
 def table(fitted: Fitted, chosen: int) -> str:
@@ -164,99 +190,92 @@ def example() -> tuple[Any, ...]:
     """What the tab shows before the first click: film, table, status; worked out once."""
     fitted = Fitted("", *EXAMPLE, [fitter_of(*EXAMPLE, "dsbm", 1.0, 1, HALF_STEPS).model()])
     text, facts = film(fitted, 0, 0)
-    return text, table(fitted, 0), widgets.done_html(facts, UNTRAINED)
+    return text, table(fitted, 0), views.done_html(facts, UNTRAINED)
 
 
 # ----------------------------------------------------------------------------------------------
 # The page
 
 
-def build(tab: gr.Tab) -> None:
+def build(shown_in: gr.Tab) -> None:
     """Lay out the half and wire it; its example is ready by the time that it is seen."""
-    titles = [(one.title, name) for name, one in DISTRIBUTIONS.items()]
+    form = tab.Form(PARAMS)
     with gr.Row(elem_classes="studio"):
-        with gr.Column(elem_classes="controls", min_width=280):
+        with tab.controls():
             with gr.Row():
-                source = gr.Dropdown(titles, value=EXAMPLE[0], label="From", min_width=120)
-                target = gr.Dropdown(titles, value=EXAMPLE[1], label="To", min_width=120)
-            train, stop = widgets.run_buttons("Train both ways")
-            iteration = widgets.Dial(
+                form.add("source", "target")
+            buttons = wiring.run_buttons("Train both ways")
+            iteration = Dial(
                 0, 1, value=0, step=1, label="IPF iteration", interactive=False,
                 info="0 is Brownian motion; each iteration trains both ways once.",
                 elem_id="pairs-iteration",
             )  # fmt: skip
-            method = gr.Radio(list(METHODS.items()), value="dsbm", label="Method")
-            info = "Standard deviation of the Brownian motion over the whole way."
-            sigma = widgets.Dial(0.2, 5, value=1, step=0.1, label="sigma", info=info)
-            with gr.Accordion("Advanced", open=False):
-                iterations = widgets.Dial(
-                    1, MAX_ITERATIONS, value=ITERATIONS, step=1, label="Iterations of a training"
-                )
-                half_steps = widgets.Dial(
-                    50, 2000, value=HALF_STEPS, step=50, label="Training steps of a half-bridge"
-                )
-                seed = gr.Number(0, label="Seed of the particles", precision=0)
+            form.add()
+            form.advanced()
             gr.Markdown(
                 "Two networks learn to carry one set into the other and back, each from the "
                 "paths of the other. Both ways of the finished bridge are the same paths, read "
                 "from either end.",
                 elem_classes="note",
             )
-        with gr.Column(elem_classes="stage"):
-            stage = widgets.film_component(elem_id="pairs-stage", min_height=340)
-            status = widgets.status_component()
+        with tab.stage():
+            stage = views.film_component(elem_id="pairs-stage", min_height=340)
+            status = views.status_component()
             numbers = gr.HTML("", elem_id="pairs-numbers", min_height=90)
-    fitted = gr.State(None, time_to_live=3600)
-    tab.select(
+    shown_in.select(
         lambda shown: (gr.skip(),) * 3 if shown else example(),
         status,
         [stage, numbers, status],
-        **widgets.QUIET,
+        **wiring.QUIET,
     )
-    chosen = [source, target, method, sigma, iterations, half_steps]
-    _wire(chosen, seed, iteration, fitted, (train, stop), [stage, numbers], status)
+    _wire(form, iteration, buttons, [stage, numbers], status)
 
 
 def _wire(
-    chosen: list[Any],
-    seed: gr.Number,
-    iteration: widgets.Dial,
-    fitted: gr.State,
+    form: tab.Form,
+    iteration: Dial,
     buttons: tuple[gr.Button, gr.Button],
-    views: list[gr.HTML],
+    shown: list[gr.HTML],
     status: gr.HTML,
 ) -> None:
     """Train, stop, and a film whenever another iteration is chosen."""
+    fitted = gr.State(None, time_to_live=3600)
 
-    def train(seed: Any, *values: Any) -> Iterator[Any]:
-        fitter, seed = fitter_of(*values), runs.seed_of(seed)
-        mine = Fitted(json.dumps(values[:4]), *values[:2])
-        yield gr.skip(), gr.skip(), gr.skip(), gr.skip(), training_html(fitter, None)
+    def train(*values: Any) -> Iterator[Any]:
+        chosen = params.check(PARAMS, form.read(values))
+        seed = chosen.pop("seed")
+        fitter, mine = fitter_of(**chosen), Fitted(key(chosen), chosen["source"], chosen["target"])
+        yield *[gr.skip()] * 4, training_html(fitter, None)
         for progress, new in fit(fitter, mine):
             if not new:
                 yield *[gr.skip()] * 4, training_html(fitter, progress)
                 continue
             done = len(mine.bridges) - 1
-            text, facts = film(mine, done, seed)
+            text, report = film(mine, done, seed)
             slider = gr.update(maximum=done, value=done, interactive=True)
-            last = done == fitter.plan.iterations
-            note = f"trained in {fitter.seconds:.0f} s"
-            line = widgets.done_html(facts, note) if last else training_html(fitter, progress)
+            last, note = done == fitter.plan.iterations, f"trained in {fitter.seconds:.0f} s"
+            line = views.done_html(report, note) if last else training_html(fitter, progress)
             yield text, table(mine, done), slider, mine, line
 
-    def look(mine: Fitted | None, iteration: Any, seed: Any, *values: Any) -> Iterator[Any]:
+    def look(mine: Fitted | None, iteration: Any, *values: Any) -> Iterator[Any]:
         if mine is None:
-            yield *example()[:2], widgets.note_html(f"{UNTRAINED.capitalize()}.")
+            yield *example()[:2], views.note_html(f"{UNTRAINED.capitalize()}.")
             return
-        most = len(mine.bridges) - 1
-        number = runs.whole("The iteration", iteration, 0, most)
-        text, facts = film(mine, number, runs.seed_of(seed))
-        old = mine.key != json.dumps(values[:4])
+        chosen = params.check(PARAMS, form.read(values))
+        wanted = params.Whole("iteration", 0, 0, len(mine.bridges) - 1).check(iteration, {})
+        text, report = film(mine, wanted, chosen["seed"])
+        old = mine.key != key(chosen)
         note = f"{mine.source} to {mine.target}: train again for your new choice" if old else ""
-        yield text, table(mine, number), widgets.done_html(facts, note)
+        yield text, table(mine, wanted), views.done_html(report, note)
 
-    widgets.run_and_stop(*(*buttons, status, train, [seed, *chosen]), [*views, iteration, fitted])
-    widgets.compute(iteration.release, look, [fitted, iteration, seed, *chosen], views, status)
+    wiring.run_and_stop(buttons, status, train, form.inputs, [*shown, iteration, fitted])
+    inputs = [fitted, iteration, *form.inputs]
+    wiring.compute(iteration.release, look, inputs, shown, status)
+
+
+def key(chosen: dict[str, Any]) -> str:
+    """What trained networks depend on, but for how long."""
+    return json.dumps([chosen[name] for name in ("source", "target", "method", "sigma")])
 
 
 def training_html(fitter: BridgeTrainer, progress: Any) -> str:
@@ -264,4 +283,4 @@ def training_html(fitter: BridgeTrainer, progress: Any) -> str:
     fraction, left = (progress.fraction, progress.seconds_left) if progress else (0.0, None)
     text = f"training · iteration {fitter.iteration} of {fitter.plan.iterations}"
     text += f", {fitter.direction}" + ("" if left is None else f" · {left:.0f} s left")
-    return widgets.bar_html(fraction, text)
+    return views.bar_html(fraction, text)

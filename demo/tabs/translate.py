@@ -5,24 +5,42 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import gradio as gr
 import numpy as np
 from PIL import Image
 
-from demo import assets, glyphs, imaging, media, runs, widgets
+from demo import assets, glyphs, imaging, inputs, media, params, runs, tab, views, wiring
 from demo.models import Models
+from demo.operation import Operation, Picture, Pictures
+from demo.runs import Kept, Report, Result, Update
 from demo.tabs import pairs
-from sbcore import DIRECTIONS, Step, TranslationBridge, follow, frame_indices, opposite
+from sbcore import DIRECTIONS, Step, TranslationBridge, follow, opposite
 
-MAX_COUNT = 6
-FRAMES = 25  # of a film, there and back
-STRIP = 7  # of these, those of one way on the strip
+WAY = 12  # most states of the film on one way
+STRIP = 7  # of these, those on the strip
 GAP = 1  # pixels between outcomes in a frame of the film
 EXAMPLE_SEED = 0
 EMPTY = "The square is empty: draw on it, or pick an example below it."
+HINT = "Draw on the square or upload a picture, then press Translate."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Translated(Report):
+    """Report of a translation; ``steps`` are those of one way."""
+
+    direction: str
+    method: str
+    """"dsb" or "dsbm", by which the model was trained."""
+    round_trip: list[float] | None = None
+    """Root mean square distance of each return to the picture."""
+
+    @property
+    def way(self) -> str:
+        """How it was drawn, in words."""
+        return self.method
 
 
 @dataclass
@@ -34,8 +52,12 @@ class Journey:
 
     picture: np.ndarray
     count: int
+    one: str
+    """Name of a member of the set that it starts from."""
+    another: str
+    """Of the set that it ends in."""
     steps: list[Step] = field(default_factory=list)
-    """Of the states that the film keeps."""
+    """Of the states that the film keeps; the way back is their stage 2."""
     outcomes: list[np.ndarray] = field(default_factory=list)
     """Latest belief, in the end the pictures themselves."""
     returns: list[np.ndarray] = field(default_factory=list)
@@ -48,84 +70,61 @@ class Journey:
 
 
 def translate(
-    bridge: TranslationBridge,
-    source: Any,
-    direction: str = "forward",
-    count: Any = 1,
-    seed: int = 0,
-    steps: Any = None,
-    back: bool = False,
-) -> Iterator[tuple[Journey, runs.Update, dict[str, Any]]]:
-    """Carry a picture into the other set: (journey so far, update, report) as it goes.
+    model: TranslationBridge,
+    image: Any,
+    direction: str,
+    count: int,
+    seed: int,
+    steps: int | None,
+    back: bool,
+) -> Iterator[Update | Result]:
+    """Carry a picture into the other set; outcome j takes seed + j, and so does its way back.
 
     Args:
-        bridge: The model.
-        source: Strokes of a drawing as ``{"strokes": ...}``, or a picture.
+        model: The model.
+        image: Strokes of a drawing as ``{"strokes": ...}``, or a picture.
         direction: "forward" or "backward".
-        count: Outcomes; outcome j takes seed + j, and so does its way back.
+        count: Outcomes.
         seed: Of the first outcome.
         steps: Network evaluations of one way; None: as in training.
         back: Whether every outcome goes back.
-
-    Raises:
-        ValueError: If there is no picture or an argument is out of range; one sentence.
     """
-    if direction not in DIRECTIONS:
-        names = " or ".join(DIRECTIONS)
-        raise ValueError(f"The direction must be {names}; got {direction!s:.40}.")
-    count = runs.whole("The number of outcomes", count, 1, MAX_COUNT)
-    steps = runs.steps_of(steps) or bridge.steps
-    journey = Journey(read(bridge, source, direction, seed), count)
-    total = (1 + back) * steps
-    run = _there(bridge, journey, direction, seed, steps, total)
-    if back:
-        run = _and_back(run, bridge, journey, direction, seed, steps, total)
-    for update in runs.watch(_kept(run, journey, steps)):
-        facts = runs.report(bridge, update, seed, direction, bridge.method) | {"steps": steps}
-        if update.final and back:
-            facts |= {"round_trip": [round(apart, 4) for apart in journey.apart]}
-        yield journey, update, facts
+    steps = steps or model.steps
+    names = [glyphs.script_of(name).one for name in model.sets]
+    one, another = names if direction == DIRECTIONS[0] else names[::-1]
+    journey = Journey(read(model, image, direction, seed), count, one, another)
+    states = min(WAY, steps)
+    wanted = {round(steps * k / states) for k in range(1, states + 1)}
+    kept = Kept(lambda step: (step.index - 1) % steps + 1 in wanted, journey.steps)
+    for update in runs.watch(kept.passing(_travel(model, journey, direction, seed, steps, back))):
+        if not update.step.final:
+            yield update.showing(journey)
+    trips = [round(apart, 4) for apart in journey.apart] or None
+    facts = {"direction": direction, "method": model.method, "steps": steps, "round_trip": trips}
+    facts |= {"model": model.name, "seed": seed, "mode": "fast", "solver": "walk"}
+    outputs = {"pictures": journey.outcomes, "film strip": strip(journey)}
+    yield Result(journey, outputs, Translated.of(update, **facts))
 
 
-def _there(
-    bridge: TranslationBridge, journey: Journey, direction: str, seed: int, steps: int, total: int
+def _travel(
+    model: TranslationBridge, journey: Journey, direction: str, seed: int, steps: int, back: bool
 ) -> Iterator[Step]:
-    start = runs.to_engine(journey.picture)[None]
-    way = bridge.translate(start, direction, journey.count, seed, steps=steps)
+    """There and, with noise of its own, back from the pictures that are shown; or from noise."""
+    start, total = runs.to_engine(journey.picture)[None], (1 + back) * steps
+    way = model.translate(start, direction, journey.count, seed, steps=steps)
     for step in follow(way, offset=0, total=total):
         journey.outcomes = _seen(step, step.index == steps)
         yield step
-
-
-def _and_back(
-    there: Iterator[Step],
-    bridge: TranslationBridge,
-    journey: Journey,
-    direction: str,
-    seed: int,
-    steps: int,
-    total: int,
-) -> Iterator[Step]:
-    """The way back begins with the pictures that are shown, 8 bits a value; or with noise."""
-    for last in there:
-        yield last
-    start, back = last.x, opposite(direction)
-    if not bridge.starts_from_noise(back):
+    if not back:
+        return
+    last, home = step, opposite(direction)
+    start = last.x
+    if not model.starts_from_noise(home):
         start = np.stack([runs.to_engine(outcome) for outcome in journey.outcomes])
-    way = bridge.translate(start, back, 1, seed, steps=steps)
+    way = model.translate(start, home, 1, seed, steps=steps)
     for step in follow(way, offset=steps, total=total, nfe=last.nfe):
-        journey.returns = _seen(step, step.index == total)
+        journey.returns = _seen(step, step.final)
         yield replace(step, stage=2)
-
-
-def _kept(run: Iterator[Step], journey: Journey, steps: int) -> Iterator[Step]:
-    """Hand on a run and keep the steps of the film."""
-    half = min(FRAMES // 2, steps)
-    wanted = frame_indices(2 * steps, 2 * half + 1)
-    for step in run:
-        if step.index in wanted:
-            journey.steps.append(step)
-        yield step
 
 
 def _seen(step: Step, final: bool) -> list[np.ndarray]:
@@ -157,7 +156,8 @@ def read(bridge: TranslationBridge, source: Any, direction: str, seed: int = 0) 
         raise ValueError(f"There is no picture: draw a {script.one}, pick one, or upload one.")
     if isinstance(source, np.ndarray) and source.shape == (size, size, channels):
         return source
-    picture = imaging.open_picture(source)
+    with imaging.about("image" if isinstance(source, str) else ""):
+        picture = imaging.open_picture(source)
     if channels != 1:
         return imaging.fit_square(picture, size, channels)
     ink = np.asarray(picture.convert("L"), np.float32) / 255
@@ -168,28 +168,53 @@ def read(bridge: TranslationBridge, source: Any, direction: str, seed: int = 0) 
     return imaging.fit_square(Image.fromarray(imaging.to_uint8(ink)), size, 1)
 
 
-def _ones(bridge: TranslationBridge, direction: str) -> tuple[str, str]:
-    """Names of one member of the set that a direction starts from, and of the one it ends in."""
-    names = [glyphs.script_of(name).one for name in bridge.sets]
-    return tuple(names if direction == "forward" else names[::-1])
+@dataclass(frozen=True)
+class Sketch(params.Picture):
+    """A drawing or a picture, to be read once the direction is known; none for noise."""
+
+    def check(self, value: Any, given: Any) -> Any:
+        """As it is."""
+        return value
+
+
+OPERATION = Operation(
+    "translate",
+    """Carry ``image`` into the other set of a model ("forward": its source to its target).
+
+    A direction that starts from noise needs no image. Returns the outcomes as PNG files, a film
+    strip of their paths (PNG) and a report.""",
+    params=[
+        Sketch("image", optional=True),
+        params.Choice("direction", DIRECTIONS[0], choices=DIRECTIONS, label="Direction"),
+        params.Whole(
+            "count", 1, 1, 6, (1, 6, 1), shown=3,
+            said="The number of outcomes", label="Outcomes",
+        ),
+        params.Seed(fresh=True),
+        params.Model(translates=True),
+        params.Steps(span=(0, 200, 1), help="Of each way; 0: as in training.", http=False),
+        params.Given("back", False, http=False),
+    ],
+    outputs=[Pictures(), Picture("film strip", "strip")],
+    run=translate,
+)  # fmt: skip
 
 
 # ----------------------------------------------------------------------------------------------
 # What the page shows of a journey
 
 
-def film(journey: Journey, direction: str, bridge: TranslationBridge) -> str:
+def film(journey: Journey) -> str:
     """The film for the player: all outcomes beside each other, there and back."""
-    one, another = _ones(bridge, direction)
-    frames, captions = [_row([journey.picture] * journey.count)], [f"the {one}"]
+    one, another, count = journey.one, journey.another, journey.count
+    frames, captions = [_row([journey.picture] * count)], [f"the {one}"]
     for step in journey.steps:
         frames.append(_row(runs.pictures(step.x.clamp(0, 1))))
         aim = another if step.stage == 1 else one
         captions.append(f"to a {aim}, t = {step.t:.2f}" if step.t < 1 else f"the {aim}")
     there = sum(step.stage == 1 for step in journey.steps)
     ends = (one, another, f"{one} again")
-    width = journey.count * 180
-    return widgets.film({"path": frames}, captions, split=there, ends=ends, width=width)
+    return views.film({"path": frames}, captions, split=there, ends=ends, width=180 * count)
 
 
 def _row(pictures: list[np.ndarray]) -> np.ndarray:
@@ -199,16 +224,14 @@ def _row(pictures: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(parts[:-1], axis=1)
 
 
-def strip(journey: Journey, direction: str, bridge: TranslationBridge) -> Image.Image:
+def strip(journey: Journey) -> Image.Image:
     """States of every outcome in a row of its own; the way back beside the way there."""
-    one, another = _ones(bridge, direction)
-    ways = [[step for step in journey.steps if step.stage == stage] for stage in (1, 2)]
-    chosen = [_spread(way) for way in ways]
-    groups = [(f"{one} to {another}", 1 + len(chosen[0]))]
-    groups += [("and back", len(chosen[1]))] if chosen[1] else []
-    steps = chosen[0] + chosen[1]
-    labels = [one, *(f"t = {step.t:.2f}" for step in steps)]
-    states = [runs.pictures(step.x.clamp(0, 1)) for step in steps]
+    one, another = journey.one, journey.another
+    there, home = (spread([s for s in journey.steps if s.stage == stage]) for stage in (1, 2))
+    groups = [(f"{one} to {another}", 1 + len(there))]
+    groups += [("and back", len(home))] if home else []
+    labels = [one, *(f"t = {step.t:.2f}" for step in there + home)]
+    states = [runs.pictures(step.x.clamp(0, 1)) for step in there + home]
     rows = [
         media.film_strip(
             [journey.picture, *(state[k] for state in states)], labels, groups, columns=len(labels)
@@ -221,43 +244,25 @@ def strip(journey: Journey, direction: str, bridge: TranslationBridge) -> Image.
     return paper
 
 
-def _spread(way: list[Step]) -> list[Step]:
+def spread(way: list[Step]) -> list[Step]:
     """At most `STRIP` steps of a way, evenly; the last is among them."""
     count = min(STRIP, len(way))
     return [way[round((len(way) - 1) * k / max(1, count - 1))] for k in range(count)]
 
 
-def grid(
-    journey: Journey, direction: str, bridge: TranslationBridge, facts: dict[str, Any] | None = None
-) -> str:
-    """The outcomes in one row, their ways back below; downloads once final."""
-    _, another = _ones(bridge, direction)
-    count, blank = journey.count, np.zeros_like(journey.picture)
+def show(moment: Update | Result) -> tuple[Any, ...]:
+    """The outcomes in one row, their ways back below; in the end film and strip."""
+    journey, count = moment.shown, moment.shown.count
+    blank = np.zeros_like(journey.picture)
     pictures = [*journey.outcomes, *(journey.returns or [blank] * count)]
-    if facts is None:
-        labels = [f"a {another}"] * count + ["the way back"] * count
-    else:
-        labels = [f"{another}, seed {facts['seed'] + k}" for k in range(count)]
+    done = isinstance(moment, Result)
+    labels = [f"a {journey.another}"] * count + ["the way back"] * count
+    if done:
+        labels = [f"{journey.another}, seed {moment.report.seed + k}" for k in range(count)]
         labels += [f"and back, {apart:.2f} off" for apart in journey.apart]
-    tiles = widgets.face_grid(pictures, labels, recipe=facts)
-    return f'<div class="outcomes" style="--count:{count}">{tiles}</div>'
-
-
-def show(
-    bridge: TranslationBridge, source: Any, direction: str, *options: Any
-) -> Iterator[tuple[Any, Any, Any, str]]:
-    """A run there and back as (grid, film, strip, status); options as of `translate`."""
-    for journey, update, facts in translate(bridge, source, direction, *options, back=True):
-        if update.final:
-            yield (
-                grid(journey, direction, bridge, facts),
-                film(journey, direction, bridge),
-                strip(journey, direction, bridge),
-                widgets.done_html(facts),
-            )
-        else:
-            shown = grid(journey, direction, bridge)
-            yield shown, gr.skip(), gr.skip(), widgets.progress_html(update)
+    tiles = views.face_grid(pictures, labels, recipe=moment.report.facts() if done else None)
+    grid = f'<div class="outcomes" style="--count:{count}">{tiles}</div>'
+    return grid, *((film(journey), moment.outputs["film strip"]) if done else [gr.skip()] * 2)
 
 
 # ----------------------------------------------------------------------------------------------
@@ -296,58 +301,39 @@ def example(models: Models, name: str | None, direction: str) -> tuple[Any, ...]
     source = first(bridge, direction)
     offered = gr.update(choices=choices(bridge), value=direction)
     if source is None and not bridge.starts_from_noise(direction):
-        hint = widgets.note_html("Draw on the square or upload a picture, then press Translate.")
-        return offered, pad(bridge, direction), None, "", "", None, hint
-    *_, last = show(bridge, source, direction, 3, EXAMPLE_SEED)
-    return offered, pad(bridge, direction, **(source or {})), source, *last
+        return offered, pad(bridge, direction), None, "", "", None, views.note_html(HINT)
+    given = {"image": source, "direction": direction, "count": 3, "seed": EXAMPLE_SEED}
+    result = OPERATION.result(model=bridge, back=True, **given)
+    drawing = pad(bridge, direction, **(source or {}))
+    return offered, drawing, source, *show(result), tab.finished(result)
 
 
-def build(models: Models, tab: gr.Tab) -> None:
+def build(studio: tab.Studio) -> tab.Tab:
     """Lay out the tab and wire it: pictures in one half, points of the plane in the other."""
     with gr.Tabs(elem_classes="halves"):
         with gr.Tab("Pictures", id="pictures"):
-            _build_pictures(models, tab)
+            status = _build_pictures(studio)
         with gr.Tab("Points in the plane", id="points"):
-            pairs.build(tab)
+            pairs.build(studio.tab)
+    return tab.Tab(status, OPERATION)
 
 
-@dataclass(frozen=True)
-class _Controls:
-    """The inputs of a run."""
-
-    model: gr.Dropdown
-    direction: gr.Radio
-    source: gr.State
-    count: widgets.Dial
-    seed: gr.Number
-    fresh: gr.Checkbox
-    steps: widgets.Dial
-
-    def all(self) -> list[Any]:
-        """As a list of inputs."""
-        return list(self.__dict__.values())
-
-
-def _build_pictures(models: Models, tab: gr.Tab) -> None:
-    names = models.translations
+def _build_pictures(studio: tab.Studio) -> gr.HTML:
+    names = studio.models.translations
+    source = gr.State(None, time_to_live=3600)
     with gr.Row(elem_classes="studio"):
-        with gr.Column(elem_classes="controls", min_width=280):
+        with tab.controls():
             model = gr.Dropdown(
                 names, value=names[0] if names else None, label="Model", visible=len(names) > 1
             )
-            direction = gr.Radio(list(DIRECTIONS), value=DIRECTIONS[0], label="Direction")
-            run, stop = widgets.run_buttons("Translate")
-            count = widgets.Dial(1, MAX_COUNT, value=3, step=1, label="Outcomes")
-            seed = gr.Number(0, label="Seed", precision=0)
-            fresh = gr.Checkbox(True, label="new seed each time")
+            form = tab.Form(OPERATION.params, model=model, image=source, back=gr.State(True))
+            form.add("direction")
+            buttons = wiring.run_buttons("Translate")
+            form.add()
             with gr.Accordion("A picture of your own", open=False):
-                upload = widgets.picture_input("Picture", elem_id="translate-upload")
-            with gr.Accordion("Advanced", open=False):
-                info = "Of each way; 0: as in training."
-                steps = widgets.Dial(
-                    0, 200, value=0, step=1, label="Network evaluations", info=info
-                )
-        with gr.Column(elem_classes="stage"):
+                upload = inputs.upload("Picture")
+            form.advanced()
+        with tab.stage():
             with gr.Row(elem_classes="beside"):
                 drawing = gr.HTML(
                     "",
@@ -356,82 +342,77 @@ def _build_pictures(models: Models, tab: gr.Tab) -> None:
                     elem_id="translate-pad",
                     min_width=200,
                 )
-                outcomes = widgets.face_grid_component(elem_id="translate-grid", min_width=240)
-            status = widgets.status_component()
-            player = widgets.film_component(elem_id="translate-player", min_height=250)
-            strip_view = widgets.strip_view("There and back")
-    source = gr.State(None, time_to_live=3600)
-    controls = _Controls(model, direction, source, count, seed, fresh, steps)
-    _wire(
-        models, tab, controls, (run, stop), drawing, upload, [outcomes, player, strip_view], status
-    )
+                outcomes = views.face_grid_component(elem_id="translate-grid", min_width=240)
+            status = views.status_component()
+            player = views.film_component(elem_id="translate-player", min_height=250)
+            strip_view = views.strip_view("There and back")
+    shown = [outcomes, player, strip_view]
+    _wire_runs(studio.models, form, buttons, drawing, upload, shown, status)
+    _wire_beginnings(studio, form, drawing, upload, shown, status)
+    return status
 
 
-def _wire(
+def _wire_runs(
     models: Models,
-    tab: gr.Tab,
-    controls: _Controls,
+    form: tab.Form,
     buttons: tuple[gr.Button, gr.Button],
     drawing: gr.HTML,
-    upload: gr.Image,
-    views: list[Any],
+    upload: Any,
+    shown: list[Any],
     status: gr.HTML,
 ) -> None:
-    """Run on the button, at once when the pen is lifted; examples when the direction changes."""
+    """Run on the button, and at once when the pen is lifted."""
+    handler = tab.runner(models, OPERATION, form, shown, show)
 
-    def handler(
-        name: Any, direction: str, source: Any, count: Any, seed: Any, fresh: bool, steps: Any
-    ) -> Iterator[Any]:
-        chosen = runs.seed_of(seed, fresh)
-        for *shown, line in show(models.translation(name), source, direction, count, chosen, steps):
-            yield *shown, chosen, line
-
-    def at_once(name: Any, direction: str, source: Any, *values: Any) -> Iterator[Any]:
+    def at_once(*values: Any) -> Iterator[Any]:
         """With the seed that is there: the drawing shall be all that changes."""
-        count, seed, _, steps = values
+        values = (*values[:-1], False)
+        source = form.read(values)["image"]
         if isinstance(source, dict) and not source.get("strokes"):
-            yield *[gr.skip()] * 4, widgets.note_html(EMPTY)
+            yield *[gr.skip()] * (len(shown) + 1), views.note_html(EMPTY)
             return
-        yield from handler(name, direction, source, count, seed, False, steps)
+        yield from handler(*values)
 
-    drawn = drawing.input(_strokes, None, controls.source, **widgets.QUIET)
-    changes = (drawing.edit, controls.direction.input, controls.model.input, upload.upload)
-    widgets.run_and_stop(
-        *(*buttons, status, handler, controls.all(), [*views, controls.seed]),
+    drawn = drawing.input(_strokes, None, form["image"], **wiring.QUIET)
+    changes = (drawing.edit, form["direction"].input, form["model"].input, upload.upload)
+    outputs = [*shown, form["seed"]]
+    wiring.run_and_stop(
+        *(buttons, status, handler, form.inputs, outputs),
         also=[(drawn.then, at_once)],
         gone=changes,
     )
 
-    def begin(name: Any, direction: str, seen: Any = None) -> tuple[Any, ...]:
-        """The example of a direction, unless there is something already."""
-        if seen:
-            return (gr.skip(),) * 7
-        try:
-            with widgets.sentences():
-                return example(models, name, direction)
-        except gr.Error as error:
-            return (*[gr.skip()] * 6, widgets.error_html(str(error.message)))
 
-    outputs = [controls.direction, drawing, controls.source, *views, status]
-    inputs = [controls.model, controls.direction]
-    tab.select(begin, [*inputs, status], outputs, **widgets.QUIET)
-    controls.direction.input(begin, inputs, outputs, **widgets.QUIET)
-    controls.model.input(
-        lambda name: begin(name, DIRECTIONS[0]), controls.model, outputs, **widgets.QUIET
-    )
+def _wire_beginnings(
+    studio: tab.Studio,
+    form: tab.Form,
+    drawing: gr.HTML,
+    upload: Any,
+    shown: list[Any],
+    status: gr.HTML,
+) -> None:
+    """The example of a direction, and an upload on the pad, as the model sees it."""
+    models, model, direction = studio.models, form["model"], form["direction"]
+    outputs = [direction, drawing, form["image"], *shown, status]
+
+    def begin(name: Any, direction: str, seen: Any = None) -> tuple[Any, ...]:
+        """The example, unless there is something already."""
+        return (gr.skip(),) * len(outputs) if seen else example(models, name, direction)
 
     def opened(name: Any, direction: str, path: Any) -> tuple[Any, Any, str]:
-        """Show an upload on the pad, as the model sees it; refuse a broken one at once."""
-        try:
-            with widgets.sentences():
-                bridge = models.translation(name)
-                picture = read(bridge, path, direction)
-        except gr.Error as error:
-            return gr.skip(), gr.skip(), widgets.error_html(str(error.message))
-        value = pad(bridge, direction, picture=widgets.data_uri(picture))
-        return value, picture, widgets.note_html("The picture is set; now press Translate.")
+        bridge = models.translation(name)
+        picture = read(bridge, path, direction)
+        value = pad(bridge, direction, picture=views.data_uri(picture))
+        return value, picture, views.note_html("The picture is set; now press Translate.")
 
-    upload.upload(opened, [*inputs, upload], [drawing, controls.source, status], **widgets.QUIET)
+    first_way, begin = partial(begin, direction=DIRECTIONS[0]), wiring.attempt(begin, len(outputs))
+    first_way = wiring.attempt(first_way, len(outputs))
+    studio.tab.select(begin, [model, direction, status], outputs, **wiring.QUIET)
+    direction.input(begin, [model, direction], outputs, **wiring.QUIET)
+    model.input(first_way, model, outputs, **wiring.QUIET)
+    seen = [drawing, form["image"], status]
+    given = [model, direction, upload]
+    upload.upload(wiring.attempt(opened, len(seen)), given, seen, **wiring.QUIET)
 
 
 def _strokes(event: gr.EventData) -> dict[str, Any]:

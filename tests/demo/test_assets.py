@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from demo import assets, film, widgets
+from demo import assets, film, views
 
 MODULES = sorted(path.name for path in assets.ASSETS.glob("*.js"))
 TEXTS = {name: (assets.ASSETS / name).read_text(encoding="utf-8") for name in MODULES}
@@ -62,8 +62,8 @@ def test_a_form_that_cannot_be_put_together_is_refused(line, tmp_path, monkeypat
 
 
 def test_components_have_the_events_that_the_tabs_listen_to():
-    assert callable(widgets.film_component().input)
-    assert callable(widgets.face_grid_component().click)
+    assert callable(views.film_component().input)
+    assert callable(views.face_grid_component().click)
 
 
 # ---- Styles
@@ -245,7 +245,7 @@ def test_the_pad_waits_for_the_hand_to_rest(page):
 
 def test_a_face_tells_its_action_and_index(page):
     mount(page, "grid.js")
-    grid = widgets.face_grid([np.zeros((4, 4, 3), np.float32)] * 2, "ab", [("keep", "keep")])
+    grid = views.face_grid([np.zeros((4, 4, 3), np.float32)] * 2, "ab", [("keep", "keep")])
     page.evaluate("html => { document.querySelector('div').innerHTML = html; }", grid)
     page.locator("figure button").nth(1).dispatch_event("click")
     assert page.evaluate("sent") == [["click", {"action": "keep", "index": 1}]]

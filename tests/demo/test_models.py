@@ -7,8 +7,9 @@ import threading
 
 import pytest
 
+import sbcore
 from demo.models import Models
-from sbcore import Bridge, CheckpointError
+from sbcore import CheckpointError
 from tests.conftest import save_tiny
 
 
@@ -35,11 +36,8 @@ def test_named_models_come_before_those_of_the_folder(tmp_path):
 
 def test_a_model_is_loaded_once_also_by_many_at_a_time(tmp_path, monkeypatch):
     save_tiny(tmp_path / "tiny", ratio=False)
-    loaded = []
-    load = Bridge.from_pretrained
-    monkeypatch.setattr(
-        Bridge, "from_pretrained", lambda *options: loaded.append(options) or load(*options)
-    )
+    loaded, load = [], sbcore.load
+    monkeypatch.setattr("demo.models.load", lambda *given: loaded.append(given) or load(*given))
     models, got = Models(tmp_path, device="cpu"), []
     assert not loaded  # only on first use
     threads = [threading.Thread(target=lambda: got.append(models.get("tiny"))) for _ in range(4)]

@@ -1,0 +1,148 @@
+"""An operation, declared once: from it come its tab's controls, its endpoint, its checks.
+
+What it does is a generator of its parameters by name, which yields an `Update` now and then and
+ends with a `Result`. Leaving it stops the engine before its next network call.
+"""
+
+from __future__ import annotations
+
+import inspect
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from demo import media
+from demo.models import Models
+from demo.params import REQUIRED, Param, check
+from demo.runs import Result, Update
+from demo.wiring import QUEUE, sentences
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Output: PNG files that carry the recipe."""
+
+    name: str = "pictures"
+    component = gr.Files
+
+    def save(self, pictures: Sequence[Any], folder: Path, facts: dict[str, Any]) -> list[str]:
+        """Write the files into a folder: their paths."""
+        save = partial(media.save_png, folder=folder)
+        numbered = enumerate(pictures)
+        return [str(save(p, name=f"{i:02d}", info=facts | {"picture": i})) for i, p in numbered]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Output: one PNG file that carries the recipe."""
+
+    name: str
+    file: str
+    component = gr.File
+
+    def save(self, picture: Any, folder: Path, facts: dict[str, Any]) -> str:
+        """Write the file into a folder: its path."""
+        return str(media.save_png(picture, folder, self.file, facts))
+
+
+@dataclass(frozen=True)
+class Film:
+    """Output: an animation of frames."""
+
+    file: str
+    boomerang: bool = False
+    name: str = "animation"
+    component = gr.File
+
+    def save(self, frames: Sequence[Any], folder: Path, facts: dict[str, Any]) -> str:
+        """Write the file into a folder: its path."""
+        name = f"{self.file}-{facts['seed']}"
+        return str(media.animation(frames, folder, name, boomerang=self.boomerang))
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Something that the studio does."""
+
+    name: str
+    """Of its endpoint."""
+    doc: str
+    """Of its endpoint: what it does and returns."""
+    params: Sequence[Param]
+    outputs: Sequence[Pictures | Picture | Film]
+    run: Callable[..., Iterator[Update | Result]]
+
+    def __getitem__(self, name: str) -> Param:
+        """A parameter."""
+        return next(param for param in self.params if param.name == name)
+
+    def start(self, models: Models, given: Mapping[str, Any]) -> Iterator[Update | Result]:
+        """Check the parameters and run; errors as `params.check`."""
+        return self.run(**check(self.params, given, models))
+
+    def result(self, **given: Any) -> Result:
+        """Run to the end, by default values where none is given; nothing is checked."""
+        defaults = {param.name: param.default for param in self.params}
+        *_, result = self.run(**defaults | given)
+        return result
+
+    def save(self, result: Result, folder: Path) -> list[Any]:
+        """Write all outputs into a folder: their paths."""
+        facts = result.report.facts()
+        return [one.save(result.outputs[one.name], folder, facts) for one in self.outputs]
+
+    def publish(self, models: Models) -> None:
+        """Add its endpoint to the Blocks that is being built.
+
+        Invisible components carry its pictures: Gradio then checks that an input file was really
+        uploaded. Every call ends with a report.
+        """
+        params = [param for param in self.params if param.http]
+        names = [param.name for param in params]
+
+        def call(*values: Any) -> Iterator[Any]:
+            with sentences(), downloads() as folder:
+                for moment in self.start(models, dict(zip(names, values, strict=True))):
+                    if isinstance(moment, Result):
+                        yield *self.save(moment, folder), moment.report.facts()
+                    else:  # a yield between evaluations is where a cancelled call stops
+                        waiting = {"progress": round(moment.fraction, 3)}
+                        yield *[None] * len(self.outputs), waiting
+
+        call.__name__, call.__annotations__ = self.name, {}
+        call.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [
+                inspect.Parameter(
+                    param.name,
+                    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                    default=inspect.Parameter.empty if param.default is REQUIRED else param.default,
+                )
+                for param in params
+            ]
+        )
+        listed = "\n".join(f"- {param.describe()}" for param in params)
+        with gr.Column(visible=False):
+            inputs = [param.endpoint() for param in params]
+            outputs = [one.component(label=one.name) for one in self.outputs]
+            gr.Button(visible=False).click(
+                call,
+                inputs,
+                [*outputs, gr.JSON(label="report")],
+                api_name=self.name,
+                api_description=f"{self.doc}\n\n{listed}",
+                api_visibility="public",
+                **QUEUE,
+            )
+
+
+@contextmanager
+def downloads() -> Iterator[Path]:
+    """A folder for files to download; Gradio copies them when they are yielded."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)

@@ -1,0 +1,57 @@
+"""Colours and fonts of the page."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+THEME = gr.themes.Soft(
+    primary_hue="orange",
+    secondary_hue="slate",
+    neutral_hue="slate",
+    radius_size="md",
+    font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
+    font_mono=["ui-monospace", "SFMono-Regular", "Menlo", "monospace"],
+).set(
+    body_background_fill="*neutral_50",
+    body_background_fill_dark="*neutral_950",
+    block_background_fill="white",
+    block_background_fill_dark="*neutral_900",
+    block_border_width="1px",
+    block_shadow="none",
+    block_title_background_fill="none",
+    block_title_background_fill_dark="none",
+    block_title_text_color="*body_text_color",
+    block_title_text_color_dark="*body_text_color",
+    block_title_text_weight="500",
+    block_title_padding="0",
+    block_label_background_fill="*background_fill_primary",
+    block_label_background_fill_dark="*background_fill_secondary",
+    block_label_text_color="*body_text_color_subdued",
+    block_label_text_color_dark="*body_text_color_subdued",
+    block_label_text_weight="500",
+    body_text_color_subdued="*neutral_500",  # Soft's own grey and orange are too pale to read
+    body_text_color_subdued_dark="*neutral_400",
+    color_accent="*primary_600",
+    slider_color="*primary_600",
+    button_primary_background_fill="*primary_600",
+    button_primary_background_fill_hover="*primary_700",
+    checkbox_label_background_fill_selected="*primary_600",
+    input_border_width="1px",
+    input_border_width_dark="1px",
+    input_border_color="*neutral_300",
+    input_border_color_dark="*neutral_600",
+    input_background_fill_dark="*neutral_800",
+    input_shadow="none",
+    checkbox_border_color="*neutral_400",
+    checkbox_label_shadow="none",
+    button_border_width="1px",
+    button_primary_border_color="transparent",
+    button_secondary_border_color="*neutral_300",
+    button_secondary_border_color_dark="*neutral_600",
+    button_secondary_background_fill_dark="*neutral_800",
+    button_secondary_background_fill_hover_dark="*neutral_700",
+    button_secondary_shadow="none",
+    button_secondary_shadow_hover="none",
+    button_primary_shadow="none",
+    button_primary_shadow_hover="none",
+)

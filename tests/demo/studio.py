@@ -1,0 +1,90 @@
+"""A running studio on the tiny model, for the tests of its HTTP side."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from demo import page
+from demo.models import Models
+from demo.operation import Operation
+
+REPORT = {"model", "seed", "mode", "solver", "steps", "nfe", "seconds"}  # of every operation
+CONTRACT = {
+    "/generate": {
+        "count": 1, "seed": 0, "steps": None, "solver": None, "mode": "fast", "model": None,
+        "start": "closed form",
+    },
+    "/evolve": {"seed": 0, "frames": 24, "mode": "fast", "model": None},
+    "/interpolate": {
+        "image_a": ..., "image_b": ..., "frames": 9, "variance": 0.4, "seed": 0, "model": None
+    },
+    "/inpaint": {
+        "image": ..., "mask": ..., "count": 3, "seed": 0, "method": "conditional", "model": None
+    },
+    "/denoise": {"image": ..., "variance": 1.0, "count": 4, "seed": 0, "model": None},
+    "/translate": {"image": ..., "direction": "forward", "count": 1, "seed": 0, "model": None},
+    "/toy": {
+        "dataset": "six-gaussians", "particles": 2000, "sigma": 1.0, "tau": 5.0, "steps": 20,
+        "seed": 0, "networks": "exact", "mode": "fast", "solver": None, "drift": "exact", "n3": 1,
+    },
+}  # fmt: skip
+# Files that only decoders open that the studio does without.
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 16\n%%EndComments\nshowpage\n%%EOF\n"
+PSD = struct.pack(">4sH6xHIIHH", b"8BPS", 1, 3, 16, 16, 8, 3) + bytes(14 + 3 * 16 * 16)
+
+
+@contextmanager
+def serving(checkpoints: Path) -> Iterator[tuple[str, Models]]:
+    """Serve the studio on a free port: its address and its models."""
+    models = Models(checkpoints)
+    built = page.build(models)
+    _, address, _ = built.launch(prevent_thread_lock=True, quiet=True, **page.LAUNCH)
+    try:
+        yield address, models
+    finally:
+        built.close()
+
+
+def pixels(path: str) -> np.ndarray:
+    """Pixels of a picture file, uint8 (h, w, c)."""
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
+def recipe(path: str) -> dict[str, Any]:
+    """The recipe in a PNG file."""
+    with Image.open(path) as picture:
+        return json.loads(picture.text["recipe"])
+
+
+def file_of(folder: Path, name: str, picture: Image.Image, **options: Any) -> str:
+    """Save a picture; its path."""
+    path = folder / name
+    picture.save(path, **options)
+    return str(path)
+
+
+def sentence(call: Callable[[], Any]) -> str:
+    """The message of a refused call: one sentence, no traceback."""
+    with pytest.raises(AppError) as caught:
+        call()
+    text = str(caught.value)
+    assert "Traceback" not in text and "\n" not in text.strip() and "/tmp" not in text
+    assert text[0].isupper() and text.rstrip().endswith((".", "!")), text
+    return text
+
+
+def moments(operation: Operation, **given: Any) -> list[Any]:
+    """Updates and result of an operation, by default values where none is given."""
+    defaults = {param.name: param.default for param in operation.params}
+    return list(operation.run(**defaults | given))

@@ -1,0 +1,78 @@
+"""Denoise: the noisy twin, the restorations, what is shown of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from demo import media, runs
+from demo.tabs import denoise
+from demo.tabs.denoise import OPERATION
+from sbcore import SOLVERS
+from sbcore.twostage.bridge import LEAST_VARIANCE
+from tests.conftest import SIGMA
+from tests.demo.studio import moments
+
+
+@pytest.mark.usefixtures("slowly")
+def test_previews_then_the_restorations(bridge, photo):
+    given = {"image": photo, "count": 2, "seed": 5, "steps": 4, "solver": "ddim"}
+    *updates, result = moments(OPERATION, model=bridge, **given)
+    assert [update.step.index for update in updates] == [1, 2, 3]
+    for moment in (*updates, result):
+        shown = moment.shown
+        for picture in (shown.picture, shown.noisy, *shown.restorations):
+            assert picture.min() >= 0 and picture.max() <= 1
+    before, after = (moment.shown.restorations[0] for moment in (updates[0], result))
+    assert not np.array_equal(before, after)
+    assert (result.report.variance, result.report.solver, result.report.nfe) == (1.0, "ddim", 4)
+
+
+def test_it_restores_what_the_engine_restores(bridge, photo):
+    restored = OPERATION.result(model=bridge, image=photo, variance=0.7, count=3, seed=9).shown
+    source = runs.to_engine(photo.seen)
+    expected = runs.pictures(bridge.denoise(source, 0.7, 3, 9).result())
+    assert np.array_equal(restored.restorations, expected)
+    assert not np.array_equal(expected[0], expected[1])
+    (noisy,) = runs.pictures(bridge.perturb(source, 0.7, 9)[None])
+    assert np.array_equal(restored.noisy, media.normalise_contrast(noisy))
+
+
+def test_more_noise_hides_more(bridge, photo):
+    def alike(variance):
+        given = {"image": photo, "variance": variance, "count": 1, "steps": 1}
+        noisy = OPERATION.result(model=bridge, **given).shown.noisy
+        return np.corrcoef(noisy.ravel(), photo.seen.ravel())[0, 1]
+
+    found = [alike(variance) for variance in (LEAST_VARIANCE, 0.1, 1.0, SIGMA**2)]
+    assert found == sorted(found, reverse=True) and found[0] > 0.99 and found[-1] < 0.3
+
+
+def test_paper_mode_keeps_the_step_of_the_paper(bridge_without_ratio, photo):
+    given = {"image": photo, "variance": 0.1, "count": 1, "mode": "paper"}
+    report = OPERATION.result(model=bridge_without_ratio, **given).report
+    assert report.mode == "paper" and report.solver == "euler_maruyama"
+    assert report.steps == round(1000 * 0.1 / SIGMA**2)
+
+
+def test_its_least_variance_is_that_of_the_engine():
+    assert OPERATION["variance"].least == LEAST_VARIANCE
+
+
+def test_the_result_has_downloads_and_buttons(bridge, photo):
+    pair, grid, drawn = denoise.show(OPERATION.result(model=bridge, image=photo))
+    assert pair.count("<figure") == pair.count("download=") == 2
+    assert "the picture" in pair and "noise, variance 1" in pair
+    assert len(drawn.pictures) == grid.count("<figure") == grid.count("download=") == 4
+    for action, _ in denoise.ACTIONS:
+        assert grid.count(f'data-action="{action}"') == 4
+    assert np.array_equal(drawn.source, photo.seen)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_solver_without_noise_says_that_all_are_alike(bridge, photo, solver):
+    given = {"image": photo, "steps": 4, "solver": solver}
+    result = OPERATION.result(model=bridge, count=2, **given)
+    alike = np.allclose(*result.shown.restorations, atol=1e-5)
+    assert alike != SOLVERS[solver].stochastic and ("all alike" in result.note) == alike
+    assert OPERATION.result(model=bridge, count=1, **given).note == ""

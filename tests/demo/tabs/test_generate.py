@@ -1,0 +1,60 @@
+"""Generate: what is drawn, what is shown of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from demo import runs
+from demo.runs import Result
+from demo.tabs import evolution, generate
+from demo.tabs.generate import OPERATION
+from tests.demo.studio import moments
+
+
+@pytest.mark.usefixtures("slowly")
+def test_previews_come_with_every_evaluation_and_a_result_ends_them(bridge):
+    *updates, result = moments(OPERATION, model=bridge, count=2, seed=5, steps=4, solver="ddim")
+    assert [update.step.index for update in updates] == [1, 2, 3]
+    for moment in (*updates, result):
+        assert len(moment.shown) == 2
+        for picture in moment.shown:
+            assert picture.dtype == np.float32 and picture.min() >= 0 and picture.max() <= 1
+    assert not np.array_equal(updates[-1].shown[0], result.shown[0])
+    assert isinstance(result, Result) and result.outputs["pictures"] is result.shown
+    given = {"model": "tiny", "seed": 5, "mode": "fast", "solver": "ddim", "steps": 4, "nfe": 4}
+    assert result.report.facts().items() >= given.items()
+
+
+def test_it_draws_what_the_engine_draws(bridge):
+    result = OPERATION.result(model=bridge, count=3, seed=7)
+    assert np.array_equal(result.shown, runs.pictures(bridge.generate(3, 7).result()))
+
+
+@pytest.mark.usefixtures("slowly")
+def test_leaving_stops_the_engine(bridge, calls):
+    defaults = {"count": 1, "seed": 0, "solver": None, "mode": "fast", "start": "closed form"}
+    run = OPERATION.run(model=bridge, steps=50, **defaults)
+    next(run)
+    run.close()
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("operation", [OPERATION, evolution.OPERATION], ids=lambda one: one.name)
+def test_paper_mode_needs_its_network(bridge_without_ratio, operation):
+    with pytest.raises(ValueError, match=r"Paper mode .* tiny .* choose fast mode"):
+        moments(operation, model=bridge_without_ratio, mode="paper")
+
+
+def test_its_example_has_buttons_for_every_face(bridge):
+    grid, drawn = generate.show(generate.example(bridge))
+    count, first = generate.EXAMPLE_COUNT, generate.EXAMPLE_SEED
+    assert len(drawn.pictures) == count and drawn.seed == first
+    assert grid.count("<figure") == grid.count("download=") == count
+    assert f"seed {first}" in grid and f"seed {first + count - 1}" in grid
+    for action, _ in generate.ACTIONS:
+        assert grid.count(f'data-action="{action}"') == count
+
+
+def test_examples_are_drawn_once(bridge):
+    assert generate.faces(bridge) is generate.faces(bridge)
