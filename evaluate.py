@@ -42,7 +42,8 @@ class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFo
         if action.default is None or action.default is False or action.default == []:
             return action.help
         if isinstance(action.default, (list, tuple)):
-            return f"{action.help} (default: {' '.join(map(str, action.default))})"
+            typed = " ".join(map(str, action.default)).replace("%", "%%")
+            return f"{action.help} (default: {typed})"
         return super()._get_help_string(action)
 
 

@@ -6,7 +6,6 @@ Example: python evaluate.py card checkpoints/celeba64 --data train.zip --write
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,8 @@ def run(options: argparse.Namespace, progress: Progress) -> Report:
     ruler = make_ruler(options, bridge)
     count, sampler = len(ruler.real), Default(options.solver, options.steps)
     album = Album(options.out, options.model, bridge)
-    drawn = album.generate("drawing", count, options.seed, progress, **sampler._asdict()).pictures
+    chosen = sampler._asdict() | {"start": "closed form"}  # named as in the table of samplers
+    drawn = album.generate("drawing", count, options.seed, progress, **chosen).pictures
     gaussian = bridge.gaussian(count, options.seed).cpu()
     sets = {"**model**": drawn, "Gaussian (no network)": gaussian}
     found = {name: ruler.measure(pictures) for name, pictures in sets.items()} | ruler.floors()
@@ -51,7 +51,8 @@ def run(options: argparse.Namespace, progress: Progress) -> Report:
         "held-out pictures": nearest_neighbours(ruler.real, ruler.training),
     }
     title = f"Distances to {count} held-out pictures"
-    tables = measured_tables(title, (f"{count} of",), rows, ruler.note)
+    note = distances.NOTE if ruler.inception.missing else ruler.note
+    tables = measured_tables(title, (f"{count} of",), rows, note)
     text = card(bridge, tables, near, sampler, options)
     sheet = contact_sheet(drawn[:SHOWN])
     if options.write:
@@ -72,16 +73,6 @@ def _command(options: argparse.Namespace) -> str:
         if getattr(options, name) != usual:
             typed += [f"--{name}", getattr(options, name)]
     return " ".join(map(str, [*typed, *(["--bf16"] if options.bf16 else [])]))
-
-
-def _evaluation_time(bridge: Bridge) -> float:
-    """Milliseconds of one step of one picture: the least of 100, as others may use the machine."""
-    times, start = [], time.perf_counter()
-    for _ in bridge.generate(1, steps=100):
-        now = time.perf_counter()
-        times.append(now - start)
-        start = now
-    return 1000 * min(times)
 
 
 def card(
@@ -111,8 +102,8 @@ def card(
         f"hours on {training['device']}; the weight average that was best on held-out pictures.",
         f"- **Bridge**: sigma = {bridge.sigma:g}, tau = {bridge.tau:g}; "
         f"{network['rank']} principal components in the Wiener filter.",
-        f"- **Speed**: {_evaluation_time(bridge):.0f} ms for one evaluation of one picture on "
-        f"{bridge.device_name}; a picture above takes {steps}.\n",
+        f"- **Cost**: {steps} evaluations of the network for a picture above; what one takes, "
+        "`evaluate.py bench` measures.\n",
         *(table.markdown() for table in tables),
         _loss_table(training).markdown(),
         _memory_table(near).markdown(),

@@ -96,7 +96,7 @@ def drawn_variants(
         for solver in options.solvers:
             for steps in options.steps:
                 name = f"{model}, {solver}, {steps} evaluations"
-                settings = {"solver": solver, "steps": steps}
+                settings = {"solver": solver, "steps": steps, "start": "closed form"}
                 drawn = album.generate(name, count, options.seed, progress, **settings)
                 variants[name] = drawn.pictures
     if len({pictures.shape for pictures in variants.values()}) > 1:

@@ -41,8 +41,11 @@ NOTE = (
     "SWD: sliced Wasserstein distance of 7x7 patches of the Laplacian pyramid, x 1000, both sets "
     "normalised by the real one; mean picture: root mean square difference of the two. The "
     "distances are to held-out pictures on which nothing was chosen, as many as are drawn; the "
-    "floor is that of as many training pictures. FID is to the training pictures, as published, "
-    "and falls with the number of pictures: published ones take 50,000."
+    "floor is that of as many training pictures."
+)
+FID_NOTE = (
+    "FID is to the training pictures, as published, and falls with the number of pictures: "
+    "published ones take 50,000."
 )
 RATIO_NOTE = (
     "Standard deviation of each band of the Laplacian pyramid (contrast, by height in pixels) and "
@@ -152,7 +155,7 @@ def make_ruler(options: argparse.Namespace, bridge: Bridge) -> Ruler:
             "'train.py features' makes one."
         )
     inception = Inception(options.inception, sets.training)
-    missing += [inception.missing] if inception.missing else []
+    missing.append(inception.missing or FID_NOTE)
     real, basis = sets.of(options.half, count), bridge.components(COMPONENT_BANDS[-1]).cpu()
     note = " ".join([NOTE, *missing])
     return Ruler(real, sets.training, basis, network, inception, note)
