@@ -12,6 +12,7 @@ from tests.conftest import save_tiny
 from tests.studies.conftest import Command
 
 OPTIONS = ("--data", "train", "--count", "16", "--steps", "2", "--features", "features")
+TYPED = "python evaluate.py card trained --data train --steps 2 --count 16\n"
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_card_is_printed_and_written(run: Command, trained, tmp_path, capsys) ->
     printed = capsys.readouterr().out
     assert status == 0
     assert (trained / "README.md").read_text(encoding="utf-8").strip() == printed.strip()
-    for wanted in ("1,000 images", "a toaster", "smooth noise", "Seeds 0 to 15", "--data train\n"):
+    for wanted in ("1,000 images", "a toaster", "smooth noise", "Seeds 0 to 15", TYPED):
         assert wanted in printed
     distances, ratios = tables.values()
     sets = ["**model**", "Gaussian (no network)", "training pictures (floor)"]
@@ -63,7 +64,7 @@ def test_another_sampler_is_named_and_measured(run: Command, trained, capsys) ->
 def test_the_path_of_the_pictures_is_not_in_the_card(run: Command, trained, place, capsys) -> None:
     options = ["--data", str(place / "train"), *OPTIONS[2:]]
     assert run("card", "trained", *options)[0] == 0
-    assert "--data train\n" in capsys.readouterr().out
+    assert TYPED in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
