@@ -20,7 +20,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from torch import Tensor
 from tqdm import tqdm
 
-from sbcore.data.pictures import load_images, split_validation
+from sbcore.data.pictures import load_images, split_held_out, split_validation
 from sbcore.features import feature_trainer
 from sbcore.ipf.network import NetworkConfig
 from sbcore.ipf.plan import BridgePlan
@@ -261,7 +261,7 @@ def _bridge(options: argparse.Namespace, common: dict[str, Any]) -> Trainer:
 
 
 def load_pictures(options: argparse.Namespace, size: int, channels: int) -> tuple[Tensor, Tensor]:
-    """Training and held-out pictures, uint8 (n, c, size, size)."""
+    """Training pictures, and those held out for selection, uint8 (n, c, size, size)."""
     with tqdm(unit="img", desc="loading", disable=None) as bar:
 
         def show(done: int, total: int) -> None:
@@ -271,9 +271,11 @@ def load_pictures(options: argparse.Namespace, size: int, channels: int) -> tupl
         pictures = load_images(options.data, size, channels, options.limit, show)
     val = options.val or split_validation(options.data)
     if val is not None:
-        return pictures, load_images(val, size, channels)
-    held = max(1, min(500, len(pictures) // 20))
-    return pictures[:-held], pictures[-held:]
+        held_out = load_images(val, size, channels)
+    else:
+        held = max(1, min(500, len(pictures) // 20))
+        pictures, held_out = pictures[:-held], pictures[-held:]
+    return pictures, split_held_out(held_out)[0]
 
 
 # ----------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 import train
 from sbcore import Bridge, TranslationBridge
@@ -361,3 +362,16 @@ def test_one_picture_is_no_set(
     sets = ("--source", paths[0], "--target", paths[1], "--out", str(tmp_path / "m"))
     assert run("dsb", *sets, *SHORT, "--size", "8") == 1
     assert "1 pictures; at least 2 are needed" in capsys.readouterr().err
+
+
+def test_training_never_sees_the_pictures_that_report(tmp_path: Path) -> None:
+    for name, count in (("train", 40), ("val", 10)):
+        (tmp_path / name).mkdir()
+        for i, picture in enumerate(smooth_pictures(count, seed=count)):
+            array = picture.permute(1, 2, 0).numpy()
+            Image.fromarray(array).save(tmp_path / name / f"{i:03d}.png")
+    options = train.parse_arguments(
+        ["score", "--data", str(tmp_path / "train"), "--out", str(tmp_path / "model")]
+    )
+    pictures, held_out = train.load_pictures(options, 16, 3)
+    assert len(pictures) == 40 and torch.equal(held_out, smooth_pictures(10, seed=10)[:5])

@@ -100,7 +100,7 @@ def split_held_out(pictures: Tensor) -> tuple[Tensor, Tensor]:
 
     What was chosen on a picture (the best weights, a default) is not measured on it.
     """
-    half = len(pictures) // 2
+    half = -(-len(pictures) // 2)
     return pictures[:half], pictures[half:]
 
 

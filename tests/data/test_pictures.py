@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sbcore.data.pictures import fit_picture, load_images, split_validation
+from sbcore.data.pictures import fit_picture, load_images, split_held_out, split_validation
 
 
 def random_array(*shape: int, seed: int = 0) -> np.ndarray:
@@ -344,3 +344,10 @@ def test_development_data_loads(data: Path) -> None:
     digits = load_images(data / "mnist-10k" / "t10k-images-idx3-ubyte.gz", 28, channels=1)
     assert digits.shape == (10_000, 1, 28, 28)
     assert split_validation(data / "celeba-10k" / "train.zip").name == "val.zip"
+
+
+def test_selection_and_reporting_share_no_picture() -> None:
+    held_out = torch.arange(5)
+    selection, reporting = split_held_out(held_out)
+    assert [*selection.tolist(), *reporting.tolist()] == held_out.tolist()
+    assert len(selection) == 3 and len(split_held_out(held_out[:1])[0]) == 1
