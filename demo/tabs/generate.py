@@ -24,12 +24,13 @@ ACTIONS = (
 )
 STARTS = {
     "Smoothed pictures, by a formula": "closed form",
+    "The same, as one Gaussian": "gaussian",
     "Nothing, by the network": "network",
     "Gaussian noise only (Fig. 5)": "noise",
 }
 START_INFO = (
-    "Stage 1: q_sigma as N(mean, Σ + σ²I), free of cost; or solver steps from the point mass at 0; "
-    "or none, from N(mean, σ²I)."
+    "Stage 1: q_sigma in closed form, free of cost, as a mixture or as N(mean, Σ + σ²I); or solver "
+    "steps from the point mass at 0; or none, from N(mean, σ²I)."
 )
 DEFAULT_START = "closed form"
 PAPER_START_INFO = "Paper mode has its own: Algorithm 1, from the point mass."
@@ -54,8 +55,8 @@ OPERATION = Operation(
     "generate",
     """Draw random pictures. Returns a list of PNG files and a report.
 
-    ``start`` is stage 1 of fast mode: "closed form", "network" (from the point mass), or
-    "noise" (none, Fig. 5).""",
+    ``start`` is stage 1 of fast mode: "closed form", "gaussian", "network" (from the point
+    mass), or "noise" (none, Fig. 5).""",
     params=[
         params.Whole(
             "count", 1, 1, 16, offered=(1, 4, 9, 16), shown=4,

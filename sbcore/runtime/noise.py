@@ -45,6 +45,11 @@ class Noise:
         draws = [stream.standard_normal(self.shape, np.float32) for stream in self.streams]
         return torch.from_numpy(np.stack(draws)).to(self.device, self.dtype)
 
+    def choose(self, n: int) -> Tensor:
+        """A whole number below n for each picture, (b,); advances the stream."""
+        chosen = [int(stream.integers(n)) for stream in self.streams]
+        return torch.tensor(chosen, device=self.device)
+
 
 def digest(*key: int | str) -> int:
     """128 bits that stand for a key."""

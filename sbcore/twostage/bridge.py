@@ -23,6 +23,7 @@ from sbcore.runtime.run import Evaluations, Run, Step, follow, pictures
 from sbcore.twostage.denoiser import Denoiser, load_denoiser
 from sbcore.twostage.film import fill_in, frame_indices, stage1_path
 from sbcore.twostage.grids import GRIDS, two_stage_grid
+from sbcore.twostage.mixture import KernelMixture, load_mixture
 from sbcore.twostage.paper import PaperMode, algorithm1, algorithm1_stage2, algorithm2
 from sbcore.twostage.ratio import DensityRatioNet, load_density_ratio
 from sbcore.twostage.sampler import Denoise, reverse_steps
@@ -32,7 +33,7 @@ S_MAX = 40.0  # noise level that stands for infinity; EDM's 80, halved as our da
 S_END = 0.03  # last noise level before 0; smaller ones cost texture (SWD at 64 pixels)
 LEAST_VARIANCE = 1e-6  # of added noise: a quarter of a step of 8 bits
 BATCH = 16  # pictures of one network call; bounds memory
-STARTS = ("closed form", "network", "noise")
+STARTS = ("closed form", "gaussian", "network", "noise")
 MODES = ("fast", "paper")
 METHODS = ("conditional", "algorithm2")
 
@@ -68,6 +69,7 @@ class Bridge:
         bf16: bf16 inside the networks; None: where CUDA has it. On CPUs that are fast at it batches
             take less time, but pictures of the face model move by up to 2/255, and depend, in
             their last bits, on their batch.
+        mixture: q_sigma in closed form; None: the Gaussian N(mean, Sigma + sigma^2 I).
     """
 
     def __init__(
@@ -80,10 +82,12 @@ class Bridge:
         facts: dict[str, Any] | None = None,
         device: str | torch.device | None = None,
         bf16: bool | None = None,
+        mixture: KernelMixture | None = None,
     ) -> None:
         self.device = torch.device(device) if device is not None else best_device()
         self.sigma, self.tau, self.name, self.facts = sigma, tau, name, facts or {}
         self.denoiser = denoiser.eval().requires_grad_(False).to(self.device)
+        self.mixture = mixture and mixture.to(self.device)
         self.log_ratio = log_ratio and log_ratio.eval().requires_grad_(False).to(self.device)
         if bf16 is None:
             bf16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
@@ -125,6 +129,7 @@ class Bridge:
             config,
             device,
             bf16,
+            load_mixture(folder, denoiser.linear, denoiser.shape),
         )
 
     @property
@@ -188,9 +193,10 @@ class Bridge:
             steps: Network evaluations; in paper mode the Euler-Maruyama steps of each stage.
             solver: Name in `SOLVERS`, fast mode only.
             mode: "fast", or "paper" for Algorithm 1.
-            start: Stage 1 of fast mode. "closed form": q_sigma as the Gaussian N(mean, Sigma +
-                sigma^2 I), no evaluations; "network": solver steps from the point mass; "noise":
-                none, stage 2 starts from N(mean, sigma^2 I) (Fig. 5's control).
+            start: Stage 1 of fast mode. "closed form": q_sigma as the model's mixture, or as the
+                Gaussian N(mean, Sigma + sigma^2 I) if it has none, no evaluations; "gaussian": the
+                latter; "network": solver steps from the point mass; "noise": none, stage 2 starts
+                from N(mean, sigma^2 I) (Fig. 5's control).
             grid: Spacing of the noise levels, a name in `GRIDS`; fast mode only.
             s_end: Last noise level before 0, in (0, sigma); fast mode only.
             paper: Settings of paper mode; ``steps`` overrides n1 and n2.
@@ -215,16 +221,29 @@ class Bridge:
         if checks.number("s_end", s_end, above=0) >= self.sigma:
             raise ValueError(f"s_end must be in (0, {self.sigma:g}), got {s_end}")
         chosen, steps = _sampler("generate", solver, steps, least=2 if start == "network" else 1)
-        linear, draw = self.denoiser.linear, noise.draw()
         if start == "network":
-            v = linear.sample(draw, S_MAX)
+            v = self.denoiser.linear.sample(noise.draw(), S_MAX)
             levels = chosen.levels(
                 steps, lambda n: two_stage_grid(n, S_MAX, self.sigma, self.tau, s_end, grid)
             )
         else:
-            v = linear.sample(draw, self.sigma) if start == "closed form" else self.sigma * draw
+            v = self._start(noise, start)
             levels = chosen.levels(steps, lambda n: GRIDS[grid](n, self.sigma, s_end))
         return self._reverse(self._denoise, v, levels, chosen, noise)
+
+    def _start(self, noise: Noise, start: str = "closed form") -> Tensor:
+        """A draw of q_sigma, centred, without the network."""
+        draw, linear = noise.draw(), self.denoiser.linear
+        if start == "noise":
+            return self.sigma * draw
+        if start == "gaussian" or self.mixture is None:
+            return linear.sample(draw, self.sigma)
+        return self.mixture.sample(linear, noise.choose(len(self.mixture)), draw, self.sigma)
+
+    def _believed(self, v: Tensor, s: float) -> Tensor:
+        """D(v, s) in closed form, for noise levels of stage 1."""
+        linear = self.denoiser.linear
+        return linear.at(v, s) if self.mixture is None else self.mixture.denoised(linear, v, s)
 
     def _algorithm1(self, noise: Noise, settings: PaperMode) -> Iterator[Step]:
         """Both stages of Algorithm 1."""
@@ -297,10 +316,9 @@ class Bridge:
         self, noise: Noise, between: Noise, states: int, evaluations: int, solver: Solver
     ) -> Iterator[Step]:
         """Stage 1 drawn from the bridge, stage 2 by a solver; ``states`` in each."""
-        linear, total = self.denoiser.linear, 2 * states
-        v = linear.sample(noise.draw(), self.sigma)
-        step = None
-        for step in stage1_path(v, states, between.draw, linear.at, sigma=self.sigma, tau=self.tau):
+        total, v, step = 2 * states, self._start(noise), None
+        bridge = {"sigma": self.sigma, "tau": self.tau}
+        for step in stage1_path(v, states, between.draw, self._believed, **bridge):
             yield replace(step, total=total)
         assert step is not None
         levels = solver.levels(evaluations, lambda n: GRIDS["karras"](n, self.sigma, S_END))

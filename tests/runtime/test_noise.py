@@ -61,3 +61,9 @@ def test_generators_are_functions_of_their_keys() -> None:
     assert not torch.equal(draw(1, "batch", 7), draw(1, "batch", 8))
     assert not torch.equal(draw(1, "batch", 7), draw(1, "mask", 7))
     assert not torch.equal(draw(12, 3), draw(1, 23))
+
+
+def test_choices_are_even_and_of_each_seed_alone() -> None:
+    chosen = Noise(range(3000), (1,)).choose(3)
+    assert torch.bincount(chosen, minlength=3).min() > 900
+    assert Noise([17], (1,)).choose(3) == chosen[17]

@@ -14,7 +14,7 @@ from sbcore.twostage import process
 from sbcore.twostage.grids import karras_grid, two_stage_grid
 from sbcore.twostage.paper import PaperMode, algorithm1_stage1, algorithm1_stage2, algorithm2
 from sbcore.twostage.sampler import reverse_steps
-from sbcore.twostage.solvers import SOLVERS, Evaluation
+from sbcore.twostage.solvers import SOLVERS, Evaluation, last_step
 from sbcore.twostage.wiener import WienerFilter
 from tests.oracles import Counter, slope
 from tests.twostage.loops import BLOBS, BRIDGE, SEEDS, SIGMA, TAU, Tape, draws, states
@@ -31,7 +31,10 @@ def test_reverse_steps_replays_the_rule(name: str) -> None:
     draw, history = draws(), []
     for step, (s, s_next) in zip(got, itertools.pairwise(grid), strict=True):
         history.insert(0, Evaluation(s, BLOBS.denoised(v, s), v))
-        v = rule(v, s, s_next, history, draw() if solver.stochastic else None)
+        if s_next == 0:
+            v = last_step(history[0], LINEAR)
+        else:
+            v = rule(v, s, s_next, history, draw() if solver.stochastic else None)
         scale = process.stage1_time(s_next, SIGMA, TAU) if s_next >= SIGMA else 1.0
         torch.testing.assert_close(step.x, scale * v)
         torch.testing.assert_close(step.denoised, history[0].denoised)
@@ -161,3 +164,46 @@ def test_paths_of_a_picture_do_not_depend_on_its_batch() -> None:
         return states(reverse_steps(BLOBS.denoised, start[rows], grid, solver, draw, **BRIDGE))
 
     torch.testing.assert_close(run([0, 1, 2])[:, 1:2], run([1]), rtol=1e-12, atol=1e-12)
+
+
+# ----------------------------------------------------------------------------------------------
+# The last step
+
+
+VARIANCES = torch.tensor([0.002, 0.004, 0.01, 0.1], dtype=torch.float64)
+
+
+def gaussian_end(name: str, evaluations: int) -> Tensor:
+    """Variance of Gaussian data at the end of a run, over the true one: its map, by unit inputs."""
+    linear, grid = WienerFilter(4, 4).double(), karras_grid(evaluations, 2.0, 0.03)
+    linear.basis.copy_(torch.eye(4))
+    linear.eigenvalues.copy_(VARIANCES)
+    units = torch.eye(evaluations + 1, dtype=torch.float64)[..., None].expand(-1, -1, 4)
+    start = units[0] * (VARIANCES + 4).sqrt()
+    *_, last = reverse_steps(
+        lambda v, s: VARIANCES / (VARIANCES + s**2) * v,
+        start, grid, SOLVERS[name], Tape(list(units[1:])), sigma=2.0, tau=8.0, linear=linear,
+    )  # fmt: skip
+    return last.x.square().sum(0) / VARIANCES
+
+
+@pytest.mark.parametrize("s", [0.01, 0.03, 0.5])
+def test_last_step_keeps_the_variance_of_gaussian_data(s: float) -> None:
+    """D alone would leave l / (l + s^2) of it."""
+    linear = WienerFilter(4, 4).double()
+    linear.basis.copy_(torch.eye(4))
+    linear.eigenvalues.copy_(VARIANCES)
+    v = (VARIANCES + s**2).sqrt()[None]
+    end = last_step(Evaluation(s, VARIANCES / (VARIANCES + s**2) * v, v), linear)
+    torch.testing.assert_close(end.square()[0], VARIANCES, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("evaluations", [1, 2, 5, 10])
+def test_gaussian_data_keep_their_variance_at_any_number_of_evaluations(evaluations: int) -> None:
+    ratio = gaussian_end("linear_exact_2", evaluations)
+    torch.testing.assert_close(ratio, torch.ones_like(ratio), rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("name", ["dpmpp_2m_sde", "er_sde", "dpmpp_2m", "unipc", "ipndm"])
+def test_ten_evaluations_keep_small_variances_within_an_eighth(name: str) -> None:
+    assert (gaussian_end(name, 10) - 1).abs().max() < 1 / 8
