@@ -15,30 +15,21 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return evaluate.main()
 
 
-def help_text(monkeypatch: pytest.MonkeyPatch, capsys, *arguments: str) -> str:
+@pytest.mark.parametrize("name", ["", *STUDIES])
+def test_help_explains_every_study_by_example(name: str, monkeypatch, capsys) -> None:
     with pytest.raises(SystemExit) as stopped:
-        run(monkeypatch, *arguments, "--help")
+        run(monkeypatch, *([name] if name else []), "--help")
     assert stopped.value.code == 0
-    return capsys.readouterr().out
-
-
-def test_help_names_every_study_and_gives_examples(monkeypatch, capsys) -> None:
-    text = help_text(monkeypatch, capsys)
-    assert "Examples:" in text and all(name in text for name in STUDIES)
-
-
-@pytest.mark.parametrize("name", STUDIES)
-def test_every_study_explains_itself(name: str, monkeypatch, capsys) -> None:
-    text = help_text(monkeypatch, capsys, name)
+    text = " ".join(capsys.readouterr().out.split())
     assert f"python evaluate.py {name}" in text  # an example
+    if not name:
+        assert all(study in text for study in STUDIES)
+        return
     assert STUDIES[name].__doc__.split("\n")[0] in text
     assert "(default: 0)" in text and "(default: results)" in text
     assert "None" not in text and "()" not in text
-
-
-def test_defaults_of_several_words_read_as_they_are_typed(monkeypatch, capsys) -> None:
-    text = " ".join(help_text(monkeypatch, capsys, "dsb").split())
-    assert "(default: gaussians plane generation pictures)" in text
+    # Defaults of several words read as they are typed.
+    assert name != "dsb" or "(default: gaussians plane generation pictures)" in text
 
 
 def test_an_interrupted_study_says_so(monkeypatch, capsys) -> None:

@@ -10,7 +10,7 @@ import torch
 from tests.oracles import Mixture, gaussian, slope, three_blobs
 
 
-@pytest.mark.parametrize("s", [0.0, 0.3, 2.0])
+@pytest.mark.parametrize("s", [0.0, 2.0])
 def test_score_is_the_gradient_of_the_log_density(s: float) -> None:
     blobs = three_blobs()
     x = blobs.sample(50, s=s).requires_grad_(True)
@@ -18,9 +18,8 @@ def test_score_is_the_gradient_of_the_log_density(s: float) -> None:
     torch.testing.assert_close(blobs.score(x.detach(), s), gradient, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("s", [0.1, 1.0, 5.0])
-def test_denoiser_obeys_tweedie(s: float) -> None:
-    blobs = three_blobs()
+def test_denoiser_obeys_tweedie() -> None:
+    blobs, s = three_blobs(), 1.0
     v = blobs.sample(50, s=s)
     torch.testing.assert_close(blobs.denoised(v, s), v + s**2 * blobs.score(v, s))
 
@@ -36,8 +35,7 @@ def test_density_integrates_to_one_and_samples_have_its_moments() -> None:
     )
 
 
-@pytest.mark.parametrize(("sigma", "tau"), [(1.0, 5.0), (1.0, 1.0), (1.5, 1.0)])
-@pytest.mark.parametrize("t", [0.0, 0.4, 0.9])
+@pytest.mark.parametrize(("t", "sigma", "tau"), [(0.0, 1.0, 5.0), (0.4, 1.0, 1.0), (0.9, 1.5, 1.0)])
 def test_bridge_drift_equals_quadrature_of_the_convolution(
     t: float, sigma: float, tau: float
 ) -> None:

@@ -68,14 +68,14 @@ def test_what_is_asked_for_is_what_is_imported(asked: list[str], files: tuple[st
     assert imported(*files) == set(parsed(asked))
 
 
+DEVELOPMENT = ENGINE + EXTRAS["app"] + EXTRAS["studies"] + EXTRAS["dev"]
+
+
 @pytest.mark.parametrize(
     ("files", "asked"),
     [
         (["requirements.txt"], ENGINE + EXTRAS["app"]),
-        (
-            ["requirements.txt", "requirements-dev.txt"],
-            ENGINE + EXTRAS["app"] + EXTRAS["studies"] + EXTRAS["dev"],
-        ),
+        (["requirements.txt", "requirements-dev.txt"], DEVELOPMENT),
     ],
     ids=["app", "dev"],
 )
@@ -97,29 +97,21 @@ def test_the_space_runs_the_gradio_that_is_pinned() -> None:
     assert str(pinned("requirements.txt")["gradio"].specifier) == f"=={version}"
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """The wheel of a copy of the tree: building leaves files beside the sources."""
-    tree = tmp_path_factory.mktemp("tree")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(REPOSITORY / name, tree)
-    for name in ("sbcore", "studies", "demo", "tests"):
-        shutil.copytree(REPOSITORY / name, tree / name)
-    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*build, "-w", str(tree / "dist"), str(tree)], check=True)
-    (built,) = (tree / "dist").iterdir()
-    return zipfile.ZipFile(built)
-
-
-def test_the_wheel_holds_the_engine_with_its_types_and_nothing_else(
-    wheel: zipfile.ZipFile,
+def test_the_wheel_is_the_engine_with_its_types_its_version_and_nothing_else(
+    tmp_path: Path,
 ) -> None:
+    """Of a copy of the tree: building leaves files beside the sources."""
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, tmp_path)
+    for name in ("sbcore", "studies", "demo", "tests"):
+        shutil.copytree(REPOSITORY / name, tmp_path / name)
+    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*build, "-w", str(tmp_path / "dist"), str(tmp_path)], check=True)
+    (built,) = (tmp_path / "dist").iterdir()
+    wheel = zipfile.ZipFile(built)
     held = {name for name in wheel.namelist() if ".dist-info/" not in name}
     sources = {str(path.relative_to(REPOSITORY)) for path in REPOSITORY.glob("sbcore/**/*.py")}
     assert held == sources | {"sbcore/py.typed"}
-
-
-def test_the_wheel_has_the_version_of_the_package(wheel: zipfile.ZipFile) -> None:
     (metadata,) = (name for name in wheel.namelist() if name.endswith("/METADATA"))
     assert f"\nVersion: {sbcore.__version__}\n" in wheel.read(metadata).decode()
 

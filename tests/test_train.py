@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import json
 import os
 import re
@@ -17,13 +16,13 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image
 
 import train
 from sbcore import Bridge, TranslationBridge
 from sbcore.runtime import checkpoints
 from tests.conftest import REPOSITORY, smooth_pictures
 from tests.data.idx import idx_file
+from tests.studies.conftest import save_pictures
 
 Run = Callable[..., int]
 
@@ -49,25 +48,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     return call
 
 
-def command(*arguments: Any) -> list[str]:
-    return [sys.executable, "train.py", *map(str, arguments)]
-
-
 SMALL = ("--preset", "digits", "--channels", 8, 8, 8, "--rank", 4)
 COMMON = ("--batch-size", 16, "--cpu", "--precision", "fp32")
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
-
-
-def call(*arguments: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments),
-        cwd=REPOSITORY,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def steps_in(folder: Path) -> int:
@@ -76,14 +58,14 @@ def steps_in(folder: Path) -> int:
 
 
 def test_command_line_is_stopped_by_ctrl_c_resumes_and_adds_the_density_ratio(
-    digits: Path, tmp_path: Path
+    digits: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, log = tmp_path / "digits", tmp_path / "log"
     score = ("score", "--data", digits, "--out", out, *SMALL, *COMMON)
+    command = [sys.executable, "train.py", *map(str, score), "--images", "1000000"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with log.open("wb") as file:
-        process = subprocess.Popen(
-            command(*score, "--images", 10**6), cwd=REPOSITORY, env=ENVIRONMENT, stderr=file
-        )
+        process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stderr=file)
         try:
             deadline = time.monotonic() + 60
             while b"loss" not in log.read_bytes() and time.monotonic() < deadline:
@@ -97,22 +79,13 @@ def test_command_line_is_stopped_by_ctrl_c_resumes_and_adds_the_density_ratio(
     assert done > 0
     assert Bridge.from_pretrained(out, "cpu").generate(1, steps=2).result().isfinite().all()
 
-    resumed = call(*score, "--images", 16 * (done + 2), "--resume")
-    assert resumed.returncode == 0, resumed.stderr
-    assert "held-out" in resumed.stdout + resumed.stderr
+    assert run(*score, "--images", 16 * (done + 2), "--resume") == 0
+    assert "held-out" in "".join(capsys.readouterr())
     assert steps_in(out / "training") == done + 2
-
-    ratio = call("ratio", "--data", digits, "--out", out, "--images", 32, "--channels", 4, *COMMON)
-    assert ratio.returncode == 0, ratio.stderr
+    ratio = ("ratio", "--data", digits, "--out", out, "--images", 32, "--channels", 4, *COMMON)
+    assert run(*ratio) == 0
     bridge = Bridge.from_pretrained(out, "cpu")
     assert bridge.name == "digits" and bridge.shape == (1, 28, 28) and bridge.has_density_ratio
-
-
-def test_command_line_says_in_one_line_that_there_is_no_data(tmp_path: Path) -> None:
-    done = call("score", "--data", tmp_path / "nothing", "--out", tmp_path / "out", *COMMON)
-    assert done.returncode == 1
-    assert done.stderr.strip() == f"error: no data at {tmp_path / 'nothing'}"
-    assert not (tmp_path / "out").exists()
 
 
 # ----------------------------------------------------------------------------------------------
@@ -131,64 +104,63 @@ def test_every_option_has_a_meaning_and_every_command_an_example(
     found = re.findall(r"^  (--[a-z-]+)(?: \S+)*?\s{2,}(\w.* .*)$", text, re.MULTILINE)
     listed = set(re.findall(r"--[a-z-]+", text.split("\n\n")[0]))
     assert dict(found).keys() == listed and len(listed) > 5
-    for flag in () if name == "mixture" else ("--lr", "--batch-size", "--seed", "--precision", "--save-minutes"):
+    common = ("--lr", "--batch-size", "--seed", "--precision", "--save-minutes")
+    for flag in () if name == "mixture" else common:
         assert re.search(r"\(default: [\w.]+\)$", dict(found)[flag]), flag
 
 
-def options(*arguments: str) -> argparse.Namespace:
-    return train.parse_arguments([*arguments, "--out", "x"])
-
-
 def test_defaults_are_those_of_the_plans() -> None:
+    def options(*arguments: str) -> argparse.Namespace:
+        return train.parse_arguments([*arguments, "--out", "x"])
+
     score = options("score", "--data", "d")
     assert (score.batch_size, score.learning_rate, score.ema) == (32, 5e-4, 0.05)
     assert score.channels is None and score.preset == "celeba64"
-    assert options("ratio", "--data", "d").learning_rate == 1e-4
     features = options("features", "--data", "d")
     assert (features.batch_size, features.learning_rate) == (128, 2e-3)
     dsb = options("dsb", "--source", "a", "--target", "b")
     assert (dsb.method, dsb.half_steps, dsb.cache, dsb.channels) == ("dsbm", 1000, 2048, (64, 128))
 
 
-def test_training_draws_nothing_and_knows_no_study() -> None:
-    tree = ast.parse((REPOSITORY / "train.py").read_text(encoding="utf-8"))
-    names = [
-        node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
-        for node in ast.walk(tree)
-        if isinstance(node, (ast.Import, ast.ImportFrom))
-    ]
-    assert not {str(name).split(".")[0] for name in names} & {"studies", "matplotlib"}
+FLAGS = ("--preset", "digits", "--images", "9")
+DSB = ("dsb", "--source", "moons", "--target", "rings")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["score", "--images", "0"], "images must be a whole number"),
-        (["score", "--max-minutes", "nan"], "max_minutes must be a finite number > 0"),
-        (["score", "--images", "9", "--lr", "0"], "learning_rate must be a finite"),
-        (["score", "--images", "9", "--ema", "0"], "ema must be a finite"),
-        (["score", "--images", "9", "--channels", "8", "8"], "same length"),
-        (["score", "--images", "9", "--rank", "100000"], "rank must be in"),
-        (["score", "--images", "9", "--limit", "1"], "at least 2 are needed"),
-        (["score", "--images", "9", "--val", "nowhere"], "no data at nowhere"),
-        (["ratio", "--images", "9"], "no config.json|no checkpoint folder|could not be fetched"),
+        (("score", *FLAGS, "--images", "0"), "images must be a whole number"),
+        (("score", *FLAGS, "--max-minutes", "nan"), "max_minutes must be a finite number > 0"),
+        (("score", *FLAGS, "--lr", "0"), "learning_rate must be a finite"),
+        (("score", *FLAGS, "--ema", "0"), "ema must be a finite"),
+        (("score", *FLAGS, "--channels", "8", "8"), "same length"),
+        (("score", *FLAGS, "--rank", "100000"), "rank must be in"),
+        (("score", *FLAGS, "--limit", "1"), "at least 2 are needed"),
+        (("score", *FLAGS, "--data", "nothing"), "no data at nothing"),
+        (("score", *FLAGS, "--val", "nowhere"), "no data at nowhere"),
+        (("score", *FLAGS, "--finish", "32"), "there is no run to finish"),
+        (("ratio",), "no config.json"),
+        ((*DSB, "--steps", "0"), "steps must be a whole number of at least 1"),
+        ((*DSB, "--sigma", "-1"), "sigma must be a finite number > 0"),
+        ((*DSB, "--target", "nowhere.zip"), "no data at nowhere.zip"),
+        ((*DSB, "--width", "0"), "width, patch and blocks must be at least 1"),
     ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_bad_options_are_one_line_and_exit_code_1(
-    arguments: list[str],
+def test_bad_options_are_one_line_and_leave_nothing_behind(
+    arguments: tuple[str, ...],
     message: str,
     digits: Path,
     tmp_path: Path,
     run: Run,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (tmp_path / "out").mkdir()
-    small = ["--preset", "digits"] if arguments[0] == "score" else []
-    options = [*arguments, "--data", str(digits), "--out", str(tmp_path / "out"), "--cpu", *small]
-    assert run(*options) == 1
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1 and lines[0].startswith("error: ")
-    assert re.search(message, lines[0]), lines[0]
+    command, *options = arguments
+    data = () if command == "dsb" else ("--data", digits)
+    assert run(command, *data, "--out", tmp_path, "--cpu", *options) == 1
+    line = capsys.readouterr().err.strip()
+    assert re.fullmatch(f"error: .*{message}.*", line)
+    assert not list(tmp_path.iterdir())
 
 
 # ----------------------------------------------------------------------------------------------
@@ -196,11 +168,6 @@ def test_bad_options_are_one_line_and_exit_code_1(
 
 
 SCORE = ("score", *SMALL, *COMMON, "--images", 32)
-
-
-def line(capsys: pytest.CaptureFixture[str]) -> str:
-    [found] = capsys.readouterr().err.strip().splitlines()
-    return found
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
@@ -215,8 +182,11 @@ def test_a_run_that_is_there_is_replaced_only_on_demand(
     before = contents(tmp_path)
     capsys.readouterr()
     assert run(*command) == 1
-    assert re.match(r"error: .* --resume goes on, --overwrite begins anew$", line(capsys))
+    refusal = r"error: .* --resume goes on, --overwrite begins anew"
+    assert re.fullmatch(refusal, capsys.readouterr().err.strip())
     assert run("dsb", "--source", "moons", "--target", "rings", "--out", tmp_path, "--cpu") == 1
+    assert run(*command, "--images", 16, "--resume") == 0
+    assert "Nothing is left to do: 32 images are done" in capsys.readouterr().err
     assert contents(tmp_path) == before
     assert run(*command, "--seed", 1, "--overwrite") == 0
     assert contents(tmp_path) != before
@@ -228,27 +198,13 @@ def test_a_model_without_its_run_is_replaced_only_on_demand(
     (tmp_path / "config.json").write_text("{}")
     for resume in ((), ("--resume",)):
         assert run(*SCORE, "--data", digits, "--out", tmp_path, *resume) == 1
-        assert re.match("error: .* no run to resume: --overwrite replaces it$", line(capsys))
+        refusal = "error: .* no run to resume: --overwrite replaces it"
+        assert re.fullmatch(refusal, capsys.readouterr().err.strip())
     assert (tmp_path / "config.json").read_text() == "{}"
 
 
-def test_a_finished_run_says_that_nothing_is_left(
-    digits: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = (*SCORE, "--data", digits, "--out", tmp_path)
-    assert run(*command) == 0
-    before = contents(tmp_path)
-    assert run(*command, "--images", 16, "--resume") == 0
-    assert "Nothing is left to do: 32 images are done" in capsys.readouterr().err
-    assert contents(tmp_path) == before
-
-
-def test_a_trunk_is_finished_in_a_branch(
-    digits: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_trunk_is_finished_in_a_branch(digits: Path, tmp_path: Path, run: Run) -> None:
     command = ("score", *SMALL, *COMMON, "--data", digits, "--out", tmp_path)
-    assert run(*command, "--finish", 32) == 1
-    assert "there is no run to finish" in capsys.readouterr().err
     assert run(*command, "--open-ended", "--max-minutes", 1e-9) == 0
     trunk = (tmp_path / "training" / "training.safetensors").read_bytes()
     assert run(*command, "--finish", 32) == 0
@@ -308,70 +264,23 @@ def test_command_out_of_time_says_how_to_go_on(
     assert bridge.translate(torch.zeros(3, 2)).result().shape == (3, 2)
 
 
-def test_names_do_not_hide_the_noise(tmp_path: Path, run: Run) -> None:
-    path = str(idx_file(tmp_path / "a" / "a-idx3-ubyte.gz", 30))
-    sets = ("--source", "gaussian", "--target", path, "--out", str(tmp_path / "m"))
-    options = ("--size", "8", "--channels", "8", "16", "--names", "static", "glyphs")
-    assert run("dsb", *sets, *SHORT, *options) == 0
+def test_pictures_keep_the_names_that_they_are_given(tmp_path: Path, run: Run) -> None:
+    """And names do not hide which set is noise."""
+    path = idx_file(tmp_path / "a" / "a-idx3-ubyte.gz", 30)
+    sets = ("--source", "gaussian", "--target", path, "--names", "static", "glyphs")
+    options = ("--size", "8", "--channels", "8", "16", "--method", "dsb", "--license", "free")
+    assert run("dsb", *sets, *SHORT, *options, "--out", tmp_path / "m") == 0
     bridge = TranslationBridge.from_pretrained(tmp_path / "m")
     assert bridge.sets == ("static", "glyphs")
+    assert bridge.facts["data"] == {"name": "gaussian, a", "license": "free"}
     assert bridge.starts_from_noise("forward") and not bridge.starts_from_noise("backward")
-    assert bridge.translate(0.5 + 0.5 * torch.randn(2, 1, 8, 8)).result().shape == (2, 1, 8, 8)
-
-
-def test_command_trains_pictures(tmp_path: Path, run: Run) -> None:
-    paths = [str(idx_file(tmp_path / f"{i}" / "a-idx3-ubyte.gz", 30)) for i in range(2)]
-    options = ("--size", "8", "--channels", "8", "16", "--method", "dsb", "--license", "free")
-    sets = ("--source", paths[0], "--target", paths[1], "--out", str(tmp_path / "m"))
-    assert run("dsb", *sets, *SHORT, *options) == 0
-    bridge = TranslationBridge.from_pretrained(tmp_path / "m")
-    assert bridge.translate(smooth_pictures(1, 8, 1) / 255, "backward").result().shape == (
-        1,
-        1,
-        8,
-        8,
-    )
-    assert bridge.facts["data"] == {"name": "0, 1", "license": "free"}
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (("--steps", "0"), "steps must be a whole number of at least 1"),
-        (("--sigma", "-1"), "sigma must be a finite number > 0"),
-        (("--target", "nowhere.zip"), "no data at nowhere.zip"),
-        (("--width", "0"), "width, patch and blocks must be at least 1"),
-    ],
-)
-def test_command_refuses_with_a_sentence(
-    tmp_path: Path,
-    run: Run,
-    capsys: pytest.CaptureFixture[str],
-    options: tuple[str, ...],
-    message: str,
-) -> None:
-    sets = ("--source", "moons", "--target", "rings", "--out", str(tmp_path / "m"))
-    assert run("dsb", *sets, *SHORT, *options) == 1
-    assert message in capsys.readouterr().err
-
-
-def test_one_picture_is_no_set(
-    tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
-    paths = [str(idx_file(tmp_path / f"{n}" / "a-idx3-ubyte.gz", n)) for n in (30, 1)]
-    sets = ("--source", paths[0], "--target", paths[1], "--out", str(tmp_path / "m"))
-    assert run("dsb", *sets, *SHORT, "--size", "8") == 1
-    assert "1 pictures; at least 2 are needed" in capsys.readouterr().err
+    pictures = smooth_pictures(2, 8, 1) / 255
+    assert bridge.translate(pictures, "backward").result().shape == (2, 1, 8, 8)
 
 
 def test_training_never_sees_the_pictures_that_report(tmp_path: Path) -> None:
-    for name, count in (("train", 40), ("val", 10)):
-        (tmp_path / name).mkdir()
-        for i, picture in enumerate(smooth_pictures(count, seed=count)):
-            array = picture.permute(1, 2, 0).numpy()
-            Image.fromarray(array).save(tmp_path / name / f"{i:03d}.png")
-    options = train.parse_arguments(
-        ["score", "--data", str(tmp_path / "train"), "--out", str(tmp_path / "model")]
-    )
-    pictures, held_out = train.load_pictures(options, 16, 3)
+    save_pictures(tmp_path / "train", smooth_pictures(40, seed=40))
+    save_pictures(tmp_path / "val", smooth_pictures(10, seed=10))
+    arguments = ["score", "--data", str(tmp_path / "train"), "--out", str(tmp_path / "model")]
+    pictures, held_out = train.load_pictures(train.parse_arguments(arguments), 16, 3)
     assert len(pictures) == 40 and torch.equal(held_out, smooth_pictures(10, seed=10)[:5])

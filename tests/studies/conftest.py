@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Callable
@@ -12,7 +13,9 @@ import torch
 from PIL import Image
 
 import evaluate
+from sbcore import Bridge
 from sbcore.features import FeatureNet, save_features
+from studies.distances import Ruler, make_ruler
 from tests.conftest import TINY, save_tiny, smooth_pictures
 
 Command = Callable[..., tuple[int, dict]]
@@ -51,3 +54,22 @@ def run(place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command
         return status, json.loads(text).get("tables", {})
 
     return call
+
+
+@pytest.fixture
+def ruler(place: Path, bridge: Bridge) -> Callable[..., Ruler]:
+    """Makes the ruler of the tiny model for sets of ``count`` pictures."""
+
+    def made(count: int = 8, half: str = "reporting") -> Ruler:
+        options = argparse.Namespace(
+            data=place / "train", val=place / "val", features=place / "features",
+            inception=None, count=count, half=half,
+        )  # fmt: skip
+        return make_ruler(options, bridge)
+
+    return made
+
+
+def no_drawing(*_: object, **__: object) -> None:
+    """In the place of `Bridge.generate`, where the pictures should come from disk."""
+    raise AssertionError("the pictures are on disk")

@@ -12,6 +12,7 @@ from sbcore import Bridge, PaperMode
 from studies.album import Album, paper_evaluations
 from studies.report import silent
 from tests.conftest import TINY
+from tests.studies.conftest import no_drawing
 
 
 @pytest.fixture
@@ -19,23 +20,15 @@ def album(place: Path, bridge: Bridge, tmp_path: Path) -> Album:
     return Album(tmp_path, place / "tiny", bridge)
 
 
-def test_pictures_are_those_of_their_seeds_to_eight_bits(album: Album) -> None:
+def test_pictures_are_those_of_their_seeds_and_drawn_once(album: Album, monkeypatch) -> None:
     drawn = album.generate("", 20, 7, silent, steps=3).pictures
     assert drawn.shape == (20, *TINY.shape)
     alone = album.bridge.generate(3, seed=24, steps=3).result()
-    torch.testing.assert_close(drawn[17:], alone, atol=0.51 / 255, rtol=0)
-
-
-def test_pictures_on_disk_are_not_drawn_again(album: Album, monkeypatch) -> None:
-    first = album.generate("", 20, 0, silent, steps=2)
-
-    def no_drawing(*_: object, **__: object) -> None:
-        raise AssertionError("the pictures are on disk")
-
+    torch.testing.assert_close(drawn[17:], alone, atol=0.51 / 255, rtol=0)  # to eight bits
     monkeypatch.setattr(Bridge, "generate", no_drawing)
-    assert torch.equal(album.generate("", 20, 0, silent, steps=2).pictures, first.pictures)
+    assert torch.equal(album.generate("", 20, 7, silent, steps=3).pictures, drawn)
     with pytest.raises(AssertionError):
-        album.generate("", 20, 0, silent, steps=3)
+        album.generate("", 20, 7, silent, steps=2)
 
 
 def test_another_tau_or_arithmetic_has_pictures_of_its_own(
@@ -43,12 +36,10 @@ def test_another_tau_or_arithmetic_has_pictures_of_its_own(
 ) -> None:
     paper = {"mode": "paper", "paper": PaperMode(n1=4, n2=4, drift="exact")}
     first = album.generate("", 2, 0, silent, **paper).pictures
-    other = copy.copy(album.bridge)
-    other.tau = 3 * other.tau
+    other, half = copy.copy(album.bridge), copy.copy(album.bridge)
+    other.tau, half.bf16 = 3 * other.tau, True
     second = Album(tmp_path, place / "tiny", other).generate("", 2, 0, silent, **paper).pictures
     assert not torch.equal(first, second)
-    half = copy.copy(album.bridge)
-    half.bf16 = True
     assert Album(tmp_path, place / "tiny", half).folder != album.folder
 
 
@@ -61,8 +52,7 @@ def test_a_failed_drawing_leaves_nothing_behind(album: Album) -> None:
     assert not [path for path in album.folder.rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize("drift", ["ratio", "exact"])
-@pytest.mark.parametrize("final", [True, False])
+@pytest.mark.parametrize(("drift", "final"), [("ratio", True), ("exact", True), ("exact", False)])
 def test_evaluations_of_paper_mode_are_those_of_its_runs(
     bridge: Bridge, drift: str, final: bool
 ) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
 import torch
 
 from sbcore import Bridge
@@ -45,19 +42,3 @@ def test_paper_mode_is_extrapolated_to_a_thousand_steps(bridge: Bridge, monkeypa
     monkeypatch.setattr(bench, "seconds_of", lambda work: (work(), 2.0)[1])
     fast, paper = bench.end_to_end(bridge, 5, silent)
     assert fast == 2.0 and paper == 400.0
-
-
-def test_the_studio_that_is_timed_is_that_of_the_repository() -> None:
-    assert (bench.ROOT / "app.py").is_file()
-
-
-def test_bench_without_the_app_is_a_sentence(run: Command, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(bench, "ROOT", Path("nosuch"))
-    assert run("bench", "tiny", "--quick", "--app")[0] == 1
-    assert "no app.py" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("repeats", ["0", "-3"])
-def test_repeats_are_checked(run: Command, capsys, repeats: str) -> None:
-    assert run("bench", "tiny", "--repeats", repeats)[0] == 1
-    assert "repeats" in capsys.readouterr().err

@@ -14,31 +14,24 @@ from studies.contact import ENLARGED, numbered_sheet, tally
 from tests.studies.conftest import Command
 
 
-def draw(run: Command, *arguments: str) -> list[dict]:
-    out = Path("sheets")
-    options = ("--count", "30", "--steps", "2", *arguments)
-    assert run("contact", "tiny", "--solvers", "dpmpp_2m_sde", "ddim", *options, out=out)[0] == 0
-    return json.loads((out / "contact" / "key.json").read_text(encoding="utf-8"))
+def test_every_picture_of_every_variant_is_on_a_sheet_in_mixed_order(
+    run: Command, tmp_path: Path
+) -> None:
+    def draw(*arguments: str) -> list[dict]:
+        options = ("--solvers", "dpmpp_2m_sde", "ddim", "--count", "30", "--steps", "2")
+        assert run("contact", "tiny", *options, *arguments)[0] == 0
+        return json.loads((tmp_path / "contact" / "key.json").read_text(encoding="utf-8"))
 
-
-def test_every_picture_of_every_variant_is_on_a_sheet_in_mixed_order(run: Command) -> None:
-    key = draw(run)
-    assert Counter(entry["variant"] for entry in key) == {
-        "tiny, dpmpp_2m_sde, 2 evaluations": 30,
-        "tiny, ddim, 2 evaluations": 30,
-    }
+    key = draw()
+    variants = ("tiny, dpmpp_2m_sde, 2 evaluations", "tiny, ddim, 2 evaluations")
+    assert Counter(entry["variant"] for entry in key) == dict.fromkeys(variants, 30)
     assert {entry["seed"] for entry in key} == set(range(30))
     changes = sum(a["variant"] != b["variant"] for a, b in pairwise(key))
     assert 15 < changes < 45  # of 59; 29.5 if the order is random
-    sheets = sorted(Path("sheets/contact").glob("sheet-*.png"))
-    assert len(sheets) == 2  # of 50 and of 10
-    assert draw(run) == key != draw(run, "--seed", "1")
-
-
-def test_the_page_does_not_tell_the_order(run: Command) -> None:
-    draw(run)
-    page = Path("sheets/contact/README.md").read_text(encoding="utf-8")
+    assert len(list((tmp_path / "contact").glob("sheet-*.png"))) == 2  # of 50 and of 10
+    page = (tmp_path / "contact" / "README.md").read_text(encoding="utf-8")
     assert "ddim" not in page and "dpmpp" not in page
+    assert draw() == key != draw("--seed", "1")
 
 
 def test_pictures_stand_below_their_numbers_in_order() -> None:
@@ -65,28 +58,7 @@ def test_the_key_turns_marked_numbers_into_counts(tmp_path: Path) -> None:
     found = {row[0]: list(row[1:4]) for row in table.rows}
     assert found == {"a": [10, 2, 0.2], "b": [10, 2, 0.2]}
     assert table.rows[0][4] == pytest.approx((0.2 * 0.8 / 10) ** 0.5)
-
-
-@pytest.mark.parametrize("text", ["21", "0", "3 999"])
-def test_a_number_that_is_on_no_sheet_is_refused(tmp_path: Path, text: str) -> None:
-    key, marked = tmp_path / "key.json", tmp_path / "marked.txt"
-    key.write_text(json.dumps([{"variant": "a", "seed": i} for i in range(20)]), encoding="utf-8")
-    marked.write_text(text, encoding="utf-8")
-    with pytest.raises(ValueError, match="they go to 20"):
-        tally(key, marked)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "wanted"),
-    [
-        ([], "name a model"),
-        (["--key", "key.json"], "--marked"),
-        (["tiny", "--key", "key.json", "--marked", "x"], "no model"),
-        (["--key", "val/00.png", "--marked", "x"], "no key"),
-        (["nosuch"], "nosuch"),
-    ],
-)
-def test_bad_arguments_are_a_sentence(run: Command, capsys, arguments, wanted) -> None:
-    assert run("contact", *arguments)[0] == 1
-    error = capsys.readouterr().err
-    assert wanted in error and "Traceback" not in error
+    for text in ("21", "3 0"):  # on no sheet
+        marked.write_text(text, encoding="utf-8")
+        with pytest.raises(ValueError, match="they go to 20"):
+            tally(key, marked)

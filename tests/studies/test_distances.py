@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import pytest
 import torch
 
-from sbcore import Bridge
-from studies.distances import FLOOR, PIXELS, SPREAD, SWD, Ruler, make_ruler, measured_tables
+from studies.distances import FLOOR, PIXELS, SPREAD, SWD, measured_tables
 from studies.sets import load_sets
 from tests.conftest import TINY, smooth_pictures
 
 
-def open_ruler(place: Path, bridge: Bridge, count: int = 8, half: str = "reporting") -> Ruler:
-    options = argparse.Namespace(
-        data=place / "train", val=place / "val", features=place / "features",
-        inception=None, count=count, half=half,
-    )  # fmt: skip
-    return make_ruler(options, bridge)
+def test_selection_and_reporting_share_no_picture(ruler) -> None:
+    selection, reporting = (smooth_pictures(40, seed=1) / 255.0).split(20)
+    torch.testing.assert_close(ruler(20, "selection").real, selection)
+    torch.testing.assert_close(ruler(20, "reporting").real, reporting)
 
 
-def test_selection_and_reporting_share_no_picture(place: Path, bridge: Bridge) -> None:
-    held_out = smooth_pictures(40, seed=1) / 255.0
-    for half, pictures in (("selection", held_out[:20]), ("reporting", held_out[20:])):
-        ruler = open_ruler(place, bridge, 20, half)
-        torch.testing.assert_close(ruler.real, pictures)
-
-
-def test_a_set_against_itself_is_perfect_and_a_dark_one_is_not(place, bridge) -> None:
-    ruler = open_ruler(place, bridge)
-    same, dark = ruler.measure(ruler.real), ruler.measure(0.5 * ruler.real)
+def test_a_set_against_itself_is_perfect_and_a_dark_one_is_not(ruler) -> None:
+    made = ruler()
+    same, dark = made.measure(made.real), made.measure(0.5 * made.real)
     assert same[PIXELS] == pytest.approx(0, abs=1e-6) and same["mean picture"] == 0
     assert same["precision"] == same["recall"] == 1
     assert same["contrast 16"] == pytest.approx(1) and same["variance rest"] == pytest.approx(1)
@@ -40,20 +29,14 @@ def test_a_set_against_itself_is_perfect_and_a_dark_one_is_not(place, bridge) ->
     assert dark[SWD] > 2 * same[SWD]
 
 
-def test_floors_are_of_training_pictures_with_their_spread(place, bridge) -> None:
-    ruler = open_ruler(place, bridge)
+def test_floors_are_of_training_pictures_with_their_spread(ruler, place: Path) -> None:
+    made = ruler()
     training = load_sets(TINY.shape, str(place / "train")).training
-    found = torch.tensor([ruler.measure(part / 255.0)[PIXELS] for part in training[-32:].split(8)])
-    floors = ruler.floors()
+    found = torch.tensor([made.measure(part / 255.0)[PIXELS] for part in training[-32:].split(8)])
+    floors = made.floors()
     assert floors[FLOOR][PIXELS] == pytest.approx(float(found.mean()))
     assert floors[SPREAD][PIXELS] == pytest.approx(float(found.std()))
-    assert list(open_ruler(place, bridge, 20).floors()) == [FLOOR, SPREAD]  # two sets of 20
-
-
-@pytest.mark.parametrize("count", [3, 21])
-def test_too_few_pictures_are_a_sentence(place, bridge, count: int) -> None:
-    with pytest.raises(ValueError, match="count must be"):
-        open_ruler(place, bridge, count)
+    assert list(ruler(20).floors()) == [FLOOR, SPREAD]  # two sets of 20
 
 
 def test_a_row_that_diverged_says_so_and_missing_measures_have_no_column() -> None:

@@ -17,44 +17,37 @@ from studies import inpainting
 from tests.conftest import SIGMA, TINY
 from tests.studies.conftest import Command
 
-DATA = ("--data", "train", "--quick")
-
 
 @pytest.fixture(scope="module")
 def denoiser(place: Path) -> Denoiser:
     return load_denoiser(place / "tiny")[0]
 
 
-def test_every_way_is_measured_on_every_hole(run: Command, tmp_path: Path) -> None:
-    status, found = run("inpainting", "tiny", *DATA)
-    (rows,) = found.values()
-    assert status == 0
-    assert [row["hole"] for row in rows[::7]] == list(inpainting.HOLES)
-    assert len({row["way"] for row in rows}) == 7 and len(rows) == 35
-    for row in rows:
+def test_every_way_is_measured_on_every_hole_and_a_seed_repeats_it(
+    run: Command, tmp_path: Path
+) -> None:
+    def rows(*arguments: str) -> list[dict]:
+        status, found = run("inpainting", "tiny", "--data", "train", "--quick", *arguments)
+        assert status == 0
+        return next(iter(found.values()))
+
+    every = rows()
+    assert [row["hole"] for row in every[::7]] == list(inpainting.HOLES)
+    assert len({row["way"] for row in every}) == 7 and len(every) == 35
+    for row in every:
         assert row["known-pixel error"] == 0
         assert math.isfinite(row["PSNR, one fill"]) and -1 <= row["SSIM, one fill"] <= 1
         assert row["PSNR, mean of fills"] >= row["PSNR, one fill"] - 1e-4  # by Jensen
         assert row["its standard error"] > 0
-    ways = {row["way"].split(",")[0]: row["evaluations"] for row in rows}
+    ways = {row["way"].split(",")[0]: row["evaluations"] for row in every}
     assert ways["conditional denoiser"] == 5 and ways["Algorithm 2"] == 6
     assert ways["RePaint-style"] == 9 and ways["mean picture"] == 0
     assert len(list((tmp_path / "inpainting-tiny").glob("*.png"))) == len(inpainting.HOLES)
 
-
-def test_a_seed_repeats_the_table(run: Command, tmp_path: Path) -> None:
-    seeds = {"one": "3", "two": "3", "three": "4"}
-    one, two, three = (
-        run("inpainting", "plain", *DATA, "--seed", seed, out=tmp_path / out)[1]
-        for out, seed in seeds.items()
-    )
-    assert one == two != three
-
-
-def test_only_the_ways_that_are_named_are_filled(run: Command) -> None:
-    _, found = run("inpainting", "plain", *DATA, "--ways", "mean", "telea")
-    (rows,) = found.values()
-    assert {row["way"] for row in rows} == {"mean picture", "Telea (OpenCV)"}
+    chosen = ("--holes", "brush", "--ways", "conditional", "algorithm2", "repaint")
+    brush = [row for row in every if row["hole"] == "brush"][:3]
+    assert rows(*chosen) == brush
+    assert all(row not in brush for row in rows(*chosen, "--seed", "4"))
 
 
 def test_mean_picture_and_classical_fills_are_what_they_are_called(
