@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import train
@@ -25,6 +24,7 @@ from sbcore.features import (
 )
 from sbcore.runtime.trainer import NetworkPlan
 from tests.conftest import smooth_pictures
+from tests.studies.conftest import save_pictures
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -115,13 +115,12 @@ def test_training_learns_what_views_share_and_leaves_unit_variance(tmp_path: Pat
     assert float(variance) == pytest.approx(1, rel=0.02)  # half precision
 
 
-def test_command_line_trains_and_resumes(tmp_path, monkeypatch, capsys) -> None:
-    for i, picture in enumerate(smooth_pictures(40)):
-        Image.fromarray(picture.permute(1, 2, 0).numpy()).save(tmp_path / f"{i:02d}.png")
-    options = ["--data", str(tmp_path), "--out", str(tmp_path / "out"), "--size", "16", "--cpu"]
+def test_command_line_trains_and_resumes(tmp_path, monkeypatch) -> None:
+    save_pictures(tmp_path / "data", smooth_pictures(40))
+    options = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--size", "16"]
     for images in ("16", "32"):
-        command = ["train.py", "features", *options, "--images", images, "--batch-size", "8"]
-        monkeypatch.setattr(sys, "argv", [*command, "--resume"])
+        command = ["train.py", "features", *options, "--cpu", "--images", images, "--resume"]
+        monkeypatch.setattr(sys, "argv", [*command, "--batch-size", "8"])
         assert train.main() == 0
     config = json.loads((tmp_path / "out" / "features.json").read_text(encoding="utf-8"))
     assert config["training"]["images"] in (16, 32)

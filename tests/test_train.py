@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +24,7 @@ from tests.conftest import REPOSITORY, smooth_pictures
 from tests.data.idx import idx_file
 from tests.studies.conftest import save_pictures
 
-Run = Callable[..., int]
+Run, Refusal = Callable[..., int], Callable[..., str]
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,19 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     return call
 
 
+@pytest.fixture
+def refusal(run: Run, capsys: pytest.CaptureFixture[str]) -> Refusal:
+    """Run a command that is refused; the one line that it says."""
+
+    def call(*arguments: Any) -> str:
+        capsys.readouterr()
+        assert run(*arguments) == 1
+        [line] = capsys.readouterr().err.strip().splitlines()
+        return line
+
+    return call
+
+
 SMALL = ("--preset", "digits", "--channels", 8, 8, 8, "--rank", 4)
 COMMON = ("--batch-size", 16, "--cpu", "--precision", "fp32")
 
@@ -58,7 +71,7 @@ def steps_in(folder: Path) -> int:
 
 
 def test_command_line_is_stopped_by_ctrl_c_resumes_and_adds_the_density_ratio(
-    digits: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+    digits: Path, tmp_path: Path, run: Run, capsys
 ) -> None:
     out, log = tmp_path / "digits", tmp_path / "log"
     score = ("score", "--data", digits, "--out", out, *SMALL, *COMMON)
@@ -94,7 +107,7 @@ def test_command_line_is_stopped_by_ctrl_c_resumes_and_adds_the_density_ratio(
 
 @pytest.mark.parametrize("name", train.COMMANDS)
 def test_every_option_has_a_meaning_and_every_command_an_example(
-    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    name: str, capsys, monkeypatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit):
@@ -107,19 +120,6 @@ def test_every_option_has_a_meaning_and_every_command_an_example(
     common = ("--lr", "--batch-size", "--seed", "--precision", "--save-minutes")
     for flag in () if name == "mixture" else common:
         assert re.search(r"\(default: [\w.]+\)$", dict(found)[flag]), flag
-
-
-def test_defaults_are_those_of_the_plans() -> None:
-    def options(*arguments: str) -> argparse.Namespace:
-        return train.parse_arguments([*arguments, "--out", "x"])
-
-    score = options("score", "--data", "d")
-    assert (score.batch_size, score.learning_rate, score.ema) == (32, 5e-4, 0.05)
-    assert score.channels is None and score.preset == "celeba64"
-    features = options("features", "--data", "d")
-    assert (features.batch_size, features.learning_rate) == (128, 2e-3)
-    dsb = options("dsb", "--source", "a", "--target", "b")
-    assert (dsb.method, dsb.half_steps, dsb.cache, dsb.channels) == ("dsbm", 1000, 2048, (64, 128))
 
 
 FLAGS = ("--preset", "digits", "--images", "9")
@@ -148,18 +148,12 @@ DSB = ("dsb", "--source", "moons", "--target", "rings")
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_bad_options_are_one_line_and_leave_nothing_behind(
-    arguments: tuple[str, ...],
-    message: str,
-    digits: Path,
-    tmp_path: Path,
-    run: Run,
-    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...], message: str, digits: Path, tmp_path: Path, refusal: Refusal
 ) -> None:
     command, *options = arguments
     data = () if command == "dsb" else ("--data", digits)
-    assert run(command, *data, "--out", tmp_path, "--cpu", *options) == 1
-    line = capsys.readouterr().err.strip()
-    assert re.fullmatch(f"error: .*{message}.*", line)
+    line = refusal(command, *data, "--out", tmp_path, "--cpu", *options)
+    assert line.startswith("error: ") and message in line
     assert not list(tmp_path.iterdir())
 
 
@@ -174,33 +168,26 @@ def contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_run_that_is_there_is_replaced_only_on_demand(
-    digits: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+def test_a_run_or_a_model_that_is_there_is_replaced_only_on_demand(
+    digits: Path, tmp_path: Path, run: Run, refusal: Refusal, capsys
 ) -> None:
     command = (*SCORE, "--data", digits, "--out", tmp_path)
     assert run(*command) == 0
     before = contents(tmp_path)
-    capsys.readouterr()
-    assert run(*command) == 1
-    refusal = r"error: .* --resume goes on, --overwrite begins anew"
-    assert re.fullmatch(refusal, capsys.readouterr().err.strip())
-    assert run("dsb", "--source", "moons", "--target", "rings", "--out", tmp_path, "--cpu") == 1
+    either = r"error: .* --resume goes on, --overwrite begins anew"
+    assert re.fullmatch(either, refusal(*command))
+    assert re.fullmatch(either, refusal(*DSB, "--out", tmp_path, "--cpu"))
     assert run(*command, "--images", 16, "--resume") == 0
     assert "Nothing is left to do: 32 images are done" in capsys.readouterr().err
     assert contents(tmp_path) == before
+    shutil.rmtree(tmp_path / "training")
+    before = contents(tmp_path)
+    for resume in ((), ("--resume",)):
+        overwrite = r"error: .* no run to resume: --overwrite replaces it"
+        assert re.fullmatch(overwrite, refusal(*command, *resume))
+    assert contents(tmp_path) == before
     assert run(*command, "--seed", 1, "--overwrite") == 0
     assert contents(tmp_path) != before
-
-
-def test_a_model_without_its_run_is_replaced_only_on_demand(
-    digits: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "config.json").write_text("{}")
-    for resume in ((), ("--resume",)):
-        assert run(*SCORE, "--data", digits, "--out", tmp_path, *resume) == 1
-        refusal = "error: .* no run to resume: --overwrite replaces it"
-        assert re.fullmatch(refusal, capsys.readouterr().err.strip())
-    assert (tmp_path / "config.json").read_text() == "{}"
 
 
 def test_a_trunk_is_finished_in_a_branch(digits: Path, tmp_path: Path, run: Run) -> None:
@@ -214,7 +201,7 @@ def test_a_trunk_is_finished_in_a_branch(digits: Path, tmp_path: Path, run: Run)
 
 
 def test_density_ratio_of_unmirrored_data_is_trained_unmirrored(
-    digits: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    digits: Path, tmp_path: Path, run: Run, monkeypatch
 ) -> None:
     """Mirrored digits are no digits: `ratio` must follow what `score` did."""
     command = ("--data", digits, "--out", tmp_path, "--images", 16, "--cpu")
@@ -238,9 +225,7 @@ SHORT = ("--half-steps", "3", "--iterations", "1", "--batch-size", "8", "--cache
 SHORT += ("--evaluate", "8", "--steps", "3")
 
 
-def test_command_trains_points_and_resumes(
-    tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_command_trains_points_and_resumes(tmp_path: Path, run: Run, capsys) -> None:
     sets = ("--source", "moons", "--target", "spirals", "--out", str(tmp_path / "m"))
     assert run("dsb", *sets, *SHORT) == 0
     assert "iteration 1, forward trained" in capsys.readouterr().out
@@ -252,12 +237,9 @@ def test_command_trains_points_and_resumes(
     assert bridge.translate(torch.zeros(3, 2)).result().shape == (3, 2)
 
 
-def test_command_out_of_time_says_how_to_go_on(
-    tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
-    sets = ("--source", "moons", "--target", "rings", "--out", str(tmp_path / "m"))
+def test_command_out_of_time_says_how_to_go_on(tmp_path: Path, run: Run, capsys) -> None:
     options = ("--max-minutes", "1e-9", "--method", "dsb", "--printed")
-    assert run("dsb", *sets, *SHORT, *options) == 0
+    assert run(*DSB, "--out", tmp_path / "m", *SHORT, *options) == 0
     assert "of iteration 1, step 1; --resume continues" in capsys.readouterr().err
     bridge = TranslationBridge.from_pretrained(tmp_path / "m")
     assert bridge.facts["training"]["plan"]["printed"]
