@@ -51,13 +51,6 @@ def test_contrastive_loss_of_orthogonal_pairs_is_the_closed_form() -> None:
     assert contrastive_loss(same, same).item() == pytest.approx(math.log(15), rel=1e-5)
 
 
-def test_contrastive_loss_prefers_the_right_pairs() -> None:
-    first, noise = torch.randn(2, 20, 16, generator=generator())
-    second = first + 0.1 * noise
-    wrong = contrastive_loss(first, second.roll(1, 0))
-    assert contrastive_loss(first, second) < wrong - 1
-
-
 # ----------------------------------------------------------------------------------------------
 # Views
 

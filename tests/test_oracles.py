@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from tests.oracles import Mixture, gaussian, slope, three_blobs
+from tests.oracles import Mixture, slope, three_blobs
 
 
 @pytest.mark.parametrize("s", [0.0, 2.0])
@@ -56,10 +56,3 @@ def test_bridge_drift_equals_quadrature_of_the_convolution(
 
 def test_slope_measures_the_order() -> None:
     assert slope([10, 20, 40], [1.0, 0.25, 0.0625]) == pytest.approx(2)
-
-
-def test_gaussian_denoiser_is_the_wiener_filter() -> None:
-    covariance = torch.tensor([[2.0, 0.5], [0.5, 1.0]], dtype=torch.float64)
-    v = torch.tensor([[1.0, -2.0]], dtype=torch.float64)
-    wiener = covariance @ torch.linalg.inv(covariance + 0.49 * torch.eye(2, dtype=torch.float64))
-    torch.testing.assert_close(gaussian([0, 0], covariance.tolist()).denoised(v, 0.7), v @ wiener.T)

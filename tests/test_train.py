@@ -33,7 +33,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(monkeypatch) -> Run:
     """Run the command line in this process; its exit code."""
 
     def call(*arguments: Any) -> int:
@@ -49,7 +49,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 @pytest.fixture
-def refusal(run: Run, capsys: pytest.CaptureFixture[str]) -> Refusal:
+def refusal(run: Run, capsys) -> Refusal:
     """Run a command that is refused; the one line that it says."""
 
     def call(*arguments: Any) -> str:

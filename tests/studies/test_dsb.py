@@ -53,10 +53,11 @@ def test_generation_starts_from_a_gaussian_of_the_right_width() -> None:
     torch.testing.assert_close(drawn.var(0), points.var(0) + 4, rtol=0.05, atol=0)
 
 
-def test_gaussians_quickly(tmp_path: Path) -> None:
+def test_gaussians_quickly(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(dsb, "DIMENSIONS", (5,))
     report = run("--parts", "gaussians", "--methods", "dsbm")
     rows = cells(report, "Gaussian to Gaussian: relative errors")
-    assert [row["method"] for row in rows] == ["DSBM-IMF", "DSBM-IMF", "floor"] * 2
+    assert [row["method"] for row in rows] == ["DSBM-IMF", "DSBM-IMF", "floor"]
     assert all(math.isfinite(row["coupling covariance"]) for row in rows)
     report.write(tmp_path / "dsb")
     assert (tmp_path / "dsb" / "gaussians.png").stat().st_size > 5000

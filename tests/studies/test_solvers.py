@@ -48,20 +48,6 @@ def test_weak_order_of_heun_with_churn() -> None:
     assert slope(counts, errors) == pytest.approx(2, abs=0.15)
 
 
-def test_second_order_pays_from_few_evaluations_on() -> None:
-    grid = log_levels(6)
-    first, second = LOSING["linear_exact"], SOLVERS["linear_exact_2"]
-    assert line_error(second, grid) < line_error(first, grid) / 2
-
-
-def test_first_order_is_exact_for_gaussian_data() -> None:
-    levels = [5.0, 1.0, 0.3, 0.0]
-    v = torch.ones_like(VARIANCES)
-    exact = v * (VARIANCES / (VARIANCES + levels[0] ** 2)).sqrt()
-    end = engine.ode_end(LOSING["linear_exact"], levels, v)
-    torch.testing.assert_close(end, exact, rtol=1e-10, atol=0)
-
-
 @pytest.mark.parametrize("evaluations", [1, 2, 3, 4, 35, 60])
 def test_levels_are_one_more_than_the_evaluations(evaluations: int) -> None:
     for solver in LOSING.values():
