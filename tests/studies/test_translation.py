@@ -98,3 +98,8 @@ def test_labels_lie_beside_the_pictures(sets: tuple[str, str], tmp_path: Path) -
     (tmp_path / "t-labels-idx1-ubyte").write_bytes(b"\0\0\x08\1\0\0\0\5ab")
     with pytest.raises(ValueError, match="truncated"):
         load_labels(alone)
+
+
+def test_a_classifier_on_too_few_pictures_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs 100 labelled pictures, got 10"):
+        train_classifier(torch.zeros(10, 1, 28, 28), torch.zeros(10).long(), 1, 0, silent)
