@@ -10,7 +10,7 @@ from sbcore.runtime.devices import has_fast_bf16
 from studies.report import Progress
 
 FEATURES = 64
-BATCH = 100  # pictures of one training step
+STEP = 100  # pictures of one training step
 BATCH = 500  # pictures of one network call; bounds memory
 TURN, ZOOM, SHIFT = 0.2, 0.12, 0.1  # largest rotation (radians), scaling, shift (of half the side)
 
@@ -63,13 +63,13 @@ def train_classifier(
     Raises:
         ValueError: If there are fewer pictures than one batch.
     """
-    if len(pictures) < BATCH:
-        raise ValueError(f"a classifier needs {BATCH} labelled pictures, got {len(pictures)}")
+    if len(pictures) < STEP:
+        raise ValueError(f"a classifier needs {STEP} labelled pictures, got {len(pictures)}")
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Classifier(int(labels.max()) + 1).train().to(memory_format=torch.channels_last)
-        size, fast = BATCH, has_fast_bf16(torch.device("cpu"))
+        size, fast = STEP, has_fast_bf16(torch.device("cpu"))
         per_epoch = len(pictures) // size
         optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=1e-2)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, epochs * per_epoch)
