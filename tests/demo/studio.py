@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import struct
 from collections.abc import Callable, Iterator
@@ -9,12 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import numpy as np
 import pytest
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from demo import page
+from demo import page, plane
 from demo.models import Models
 from demo.operation import Operation
 
@@ -74,6 +76,15 @@ def file_of(folder: Path, name: str, picture: Image.Image, **options: Any) -> st
     return str(path)
 
 
+@contextmanager
+def refused(kind: type[Exception], words: str) -> Iterator[None]:
+    """What is done inside is refused in one sentence with these words."""
+    with pytest.raises(kind, match=words) as error:
+        yield
+    text = str(error.value)
+    assert text[0].isupper() and text.endswith(".") and "\n" not in text and len(text) < 400, text
+
+
 def sentence(call: Callable[[], Any]) -> str:
     """The message of a refused call: one sentence, no traceback."""
     with pytest.raises(AppError) as caught:
@@ -82,6 +93,25 @@ def sentence(call: Callable[[], Any]) -> str:
     assert "Traceback" not in text and "\n" not in text.strip() and "/tmp" not in text
     assert text[0].isupper() and text.rstrip().endswith((".", "!")), text
     return text
+
+
+def computing(page: gr.Blocks) -> list[Any]:
+    """Handlers of a page that go through the queue."""
+    return [block for block in page.fns.values() if block.queue]
+
+
+def values_of(block: Any, **changes: Any) -> list[Any]:
+    """Initial values of a handler's inputs, by label where changed; an empty state is "state"."""
+
+    def name(one: Any) -> str:
+        return "state" if isinstance(one, gr.State) and one.value is None else one.label
+
+    return [changes.get(name(one), one.value) for one in block.inputs]
+
+
+def points_of(text: str) -> np.ndarray:
+    """Plane units of a packed field of a film."""
+    return np.frombuffer(base64.b64decode(text), "<i2").reshape(-1, 2) * plane.STEP
 
 
 def moments(operation: Operation, **given: Any) -> list[Any]:

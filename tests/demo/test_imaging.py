@@ -22,14 +22,9 @@ from demo.imaging import (
     to_uint8,
 )
 from sbcore import preset_holes
-from tests.demo.studio import EPS, PSD
+from tests.demo.studio import EPS, PSD, refused
 
-RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def restricted():
-    restrict_decoders()
+RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255,) * 3, (0,) * 3
 
 
 def scene(width=24, height=16):
@@ -39,8 +34,8 @@ def scene(width=24, height=16):
     return Image.fromarray(pixels)
 
 
-def noise(height, width, channels=3, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
+def noise(height, width, channels=3):
+    return np.random.default_rng(0).integers(0, 256, (height, width, channels), np.uint8)
 
 
 def saved(tmp_path, picture, name, **options):
@@ -52,16 +47,9 @@ def assert_close(pixel, expected, tolerance=0):
     assert np.abs(np.subtract(pixel, expected, dtype=int)).max() <= tolerance, (pixel, expected)
 
 
-def assert_one_sentence(error):
-    message = str(error.value)
-    assert message[0].isupper() and message.endswith(".") and message.count(". ") == 0
-    assert "\n" not in message and len(message) < 120
-
-
-def refused(source, pattern):
-    with pytest.raises(PictureError, match=pattern) as error:
+def assert_refused(source, words):
+    with refused(PictureError, words):
         open_picture(source)
-    assert_one_sentence(error)
 
 
 # ---- open_picture: what is accepted
@@ -79,13 +67,7 @@ def test_opens_every_allowed_format(tmp_path, name):
 
 @pytest.mark.parametrize(
     ("orientation", "red_at", "blue_at"),
-    [
-        (1, (2, 8), (21, 8)),
-        (2, (21, 8), (2, 8)),
-        (3, (21, 8), (2, 8)),
-        (6, (8, 2), (8, 21)),
-        (8, (8, 21), (8, 2)),
-    ],
+    [(1, (2, 8), (21, 8)), (2, (21, 8), (2, 8)), (6, (8, 2), (8, 21)), (8, (8, 21), (8, 2))],
 )
 def test_exif_orientation_is_applied(tmp_path, orientation, red_at, blue_at):
     exif = Image.Exif()
@@ -108,7 +90,7 @@ def test_no_metadata_survives(tmp_path):
 
 
 def over_white(mode, pixel):
-    """A picture of a mode, its upper half transparent or black."""
+    """A picture of a mode, its lower half transparent or black."""
     picture = Image.new(mode, (16, 16))
     picture.paste(pixel, (0, 0, 16, 8))
     return picture
@@ -119,8 +101,8 @@ def over_white(mode, pixel):
     [
         (over_white("RGBA", (255, 0, 0, 128)), (255, 127, 127), WHITE),
         (over_white("LA", (100, 255)), (100, 100, 100), WHITE),
-        (over_white("1", 1), WHITE, (0, 0, 0)),
-        (over_white("F", 0.5), (128, 128, 128), (0, 0, 0)),
+        (over_white("1", 1), WHITE, BLACK),
+        (over_white("F", 0.5), (128, 128, 128), BLACK),
         (np.zeros((16, 16, 4), np.float32), WHITE, WHITE),
     ],
     ids=["RGBA", "LA", "1", "F", "array"],
@@ -146,131 +128,94 @@ def test_a_transparent_colour_becomes_white(tmp_path, name):
 def test_cmyk_jpeg(tmp_path):
     pixels = np.zeros((16, 16, 4), np.uint8)
     pixels[:, :8], pixels[:, 8:] = (0, 255, 255, 0), (0, 0, 0, 255)  # red, black
-    path = saved(tmp_path, Image.fromarray(pixels, "CMYK"), "cmyk.jpg", quality=95)
-    picture = open_picture(path)
+    picture = open_picture(saved(tmp_path, Image.fromarray(pixels, "CMYK"), "a.jpg", quality=95))
     assert_close(picture.getpixel((2, 8)), RED, 6)
-    assert_close(picture.getpixel((13, 8)), (0, 0, 0), 6)
+    assert_close(picture.getpixel((13, 8)), BLACK, 6)
 
 
-def test_16_bit_grey_is_scaled_not_clipped(tmp_path):
+def test_deep_grey_is_scaled_not_clipped(tmp_path):
     ramp = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
-    path = saved(tmp_path, Image.fromarray(ramp), "deep.png")
-    with Image.open(path) as source:
-        assert source.mode == "I;16"
-    picture = np.asarray(open_picture(path))
-    assert np.array_equal(picture[..., 0].ravel(), np.arange(256))
-    assert np.array_equal(picture[..., 0], picture[..., 2])
-
-
-def test_32_bit_integer_mode_counts_as_16_bit():
+    picture = np.asarray(open_picture(saved(tmp_path, Image.fromarray(ramp), "deep.png")))
+    assert np.array_equal(picture, np.arange(256).reshape(16, 16, 1).repeat(3, 2))
     ramp = np.array([[-5, 0, 257 * 100, 65535, 70000, 0, 0, 0]] * 8, np.int32)
     picture = np.asarray(open_picture(Image.fromarray(ramp)))
     assert picture[0, :5, 0].tolist() == [0, 0, 100, 255, 255]
 
 
-@pytest.mark.parametrize("shape", [(9, 8), (9, 8, 1), (9, 8, 3), (9, 8, 4)])
-@pytest.mark.parametrize("dtype", [bool, np.uint8, np.uint16, np.float32, np.float64])
-def test_arrays(shape, dtype):
-    full = {np.uint8: 255, np.uint16: 65535}.get(dtype, 1)
-    picture = open_picture(np.full(shape, full, dtype))
-    assert picture.mode == "RGB" and picture.size == (8, 9) and picture.getpixel((0, 0)) == WHITE
-
-
-def test_array_values_are_kept():
+def test_arrays_of_every_kind_keep_their_values():
     pixels = noise(8, 9)
-    assert np.array_equal(np.asarray(open_picture(pixels)), pixels)
-    assert np.array_equal(np.asarray(open_picture(pixels / 255)), pixels)
-    assert np.array_equal(np.asarray(open_picture(pixels.astype(np.uint16) * 257)), pixels)
-    grey = np.asarray(open_picture(pixels[..., :1]))
-    assert np.array_equal(grey, pixels[..., :1].repeat(3, 2))
+    for array in (pixels, pixels / 255, np.float32(pixels / 255), pixels.astype(np.uint16) * 257):
+        assert np.array_equal(np.asarray(open_picture(array)), pixels)
+    for grey in (pixels[..., 0], pixels[..., :1]):
+        assert np.array_equal(np.asarray(open_picture(grey)), pixels[..., :1].repeat(3, 2))
+    assert open_picture(np.ones((9, 8, 4), bool)).getpixel((0, 0)) == WHITE
 
 
 # ---- open_picture: what is refused
 
 
-def written(name):
-    """A picture as a file of that kind, or None if Pillow does not write it."""
-    for mode in ("RGB", "1", "F"):
-        file = io.BytesIO()
-        try:
-            scene(16, 16).convert(mode).save(file, name)
-        except Exception:  # each writer fails in its own way
-            continue
-        return file.getvalue()
-    return None
-
-
 def test_pillow_opens_no_other_format_whoever_asks(tmp_path):
-    contents = {name: written(name) for name in Image.SAVE.keys() - {*FORMATS, "MPO"}}
-    contents |= {"EPS": EPS, "PSD": PSD}
-    assert contents["TIFF"] and contents["ICO"] and contents["PPM"]
+    contents = {"EPS": EPS, "PSD": PSD}
+    for name in ("TIFF", "ICO", "PPM", "TGA", "PDF"):
+        scene(16, 16).save(file := io.BytesIO(), name)
+        contents[name] = file.getvalue()
     for again in (restrict_decoders, Image.preinit, Image.init, Image.registered_extensions):
         again()
         assert set(Image.ID) == set(Image.OPEN) == set(FORMATS)
     for name, content in contents.items():
-        for ending in (f".{name.lower()}", ".png", ".eps", ".tif"):
-            path = tmp_path / f"a{ending}"
-            path.write_bytes(content or b"")
+        for ending in (name.lower(), "png", "eps", "tif"):
+            path = tmp_path / f"a.{ending}"
+            path.write_bytes(content)
             with pytest.raises(UnidentifiedImageError):
                 Image.open(path)
     assert set(Image.ID) == set(Image.OPEN) == set(FORMATS)
 
 
 @pytest.mark.parametrize("name", ["PNG", "GIF", "WEBP", "MPO"])
-def test_files_of_several_pictures_still_open(tmp_path, name):
+def test_of_files_of_several_pictures_the_first_is_taken(tmp_path, name):
     """MPO is what phones call JPEG: a photo, and often its depth or its bright parts."""
     frames = [Image.new("RGB", (16, 16), colour) for colour in (RED, BLUE)]
     path = saved(tmp_path, frames[0], "a.jpg", format=name, save_all=True, append_images=frames[1:])
     with Image.open(path) as picture:
         assert picture.format == name and picture.n_frames == 2
-        picture.seek(1)
-        assert_close(picture.convert("RGB").getpixel((8, 8)), BLUE, 3)
     assert_close(open_picture(path).getpixel((8, 8)), RED, 3)
 
 
 @pytest.mark.parametrize("source", ["", "no/such/file.png", "nul\0byte.png", 7, {"path": "x"}, []])
 def test_what_is_no_file_is_refused(source):
-    refused(source, "cannot be read")
-    refused(None, "choose a picture")
+    assert_refused(source, "cannot be read")
 
 
-@pytest.mark.parametrize("name", ["a.tif", "a.eps", "a.ppm", "a.ico", "a.pdf", "tiff.png", "text"])
-def test_other_kinds_are_refused_whatever_their_name(tmp_path, name):
-    path = tmp_path / name
-    if name == "text":
-        path.write_text("I am no picture")
-    else:
-        scene(32, 32).save(path, format="TIFF" if name == "tiff.png" else None)
-    refused(path, "cannot be read")
-    refused(tmp_path, "cannot be read")
+def test_other_files_are_refused_whatever_their_name(tmp_path):
+    assert_refused(None, "choose a picture")
+    assert_refused(tmp_path, "cannot be read")
+    (tmp_path / "text.png").write_text("I am no picture")
+    assert_refused(tmp_path / "text.png", "cannot be read")
+    assert_refused(saved(tmp_path, scene(), "tiff.png", format="TIFF"), "cannot be read")
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.bmp", "a.gif"])
-@pytest.mark.parametrize("share", [0.02, 0.3, 0.7])
-def test_truncated_files_are_refused(tmp_path, name, share):
+def test_truncated_files_are_refused(tmp_path, name):
     path = saved(tmp_path, Image.fromarray(noise(64, 64)), name)
     content = path.read_bytes()
-    path.write_bytes(content[: int(share * len(content))])
-    refused(path, "cannot be read")
+    for share in (0.02, 0.7):
+        path.write_bytes(content[: int(share * len(content))])
+        assert_refused(path, "cannot be read")
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_an_ordinary_phones_photo_is_accepted(tmp_path):
+def test_an_ordinary_phones_photo_is_accepted_and_a_larger_one_refused(tmp_path):
     path = saved(tmp_path, Image.new("1", (4000, 3000)), "photo.png")
     assert open_picture(path).size == (4000, 3000)
+    path = saved(tmp_path, Image.new("1", (4001, 4000)), "bomb.png")
+    for source in (path, np.zeros((4001, 4000), np.uint8), Image.new("L", (4001, 4000))):
+        assert_refused(source, "too large")
 
 
-def test_pillows_hard_limit_counts_in_memory_too():
-    assert open_picture(np.zeros((3000, 4000), np.uint8)).size == (4000, 3000)
-    refused(np.zeros((4001, 4000), np.uint8), "too large")
-    refused(Image.new("L", (4001, 4000)), "too large")
-
-
-@pytest.mark.parametrize("size", [(1, 1), (7, 64), (64, 7)])
+@pytest.mark.parametrize("size", [(7, 64), (64, 7)])
 def test_too_small_is_refused(tmp_path, size):
-    refused(saved(tmp_path, Image.new("RGB", size), "tiny.png"), "too small")
-    refused(Image.new("RGB", size), "too small")
-    refused(np.zeros(size, np.uint8), "too small")
+    for source in (saved(tmp_path, Image.new("L", size), "a.png"), np.zeros(size, np.uint8)):
+        assert_refused(source, "too small")
 
 
 @pytest.mark.parametrize(
@@ -278,59 +223,49 @@ def test_too_small_is_refused(tmp_path, size):
     [
         np.zeros(64, np.uint8),
         np.zeros((16, 16, 2), np.uint8),
-        np.zeros((3, 16, 16), np.uint8),
         np.zeros((1, 16, 16, 3), np.uint8),
         np.zeros((0, 16), np.uint8),
         np.zeros((16, 16), np.int64),
-        np.zeros((16, 16), complex),
         np.array([["a"] * 16] * 16),
     ],
 )
 def test_arrays_of_another_kind_are_refused(array):
-    refused(array, "unknown shape or type")
+    assert_refused(array, "unknown shape or type")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 255.0, -1.0])
 def test_floats_out_of_range_are_refused(value):
     pixels = np.full((16, 16, 3), 0.5, np.float32)
     pixels[3, 3, 1] = value
-    refused(pixels, "between 0 and 1")
+    assert_refused(pixels, "between 0 and 1")
 
 
-# ---- fit_square
-
-
-def test_picture_at_the_models_size_is_used_as_it_is():
-    pixels = noise(64, 64)
-    fitted = fit_square(Image.fromarray(pixels), 64)
-    assert fitted.dtype == np.float32
-    assert np.array_equal(fitted, pixels.astype(np.float32) / 255)
-    assert np.array_equal(to_uint8(fitted), pixels)
+# ---- fit_square, to_uint8, enlarge
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "rows", "columns"),
+    ("height", "width", "size", "rows", "columns"),
     [
-        (109, 89, (28, 92), (12, 76)),  # aligned CelebA at half resolution
-        (64, 100, (0, 64), (18, 82)),  # landscape: the middle
-        (100, 64, (13, 77), (0, 64)),  # portrait: a little above the middle
-        (66, 64, (0, 64), (0, 64)),
+        (64, 64, 64, (0, 64), (0, 64)),  # as it is
+        (109, 89, 64, (28, 92), (12, 76)),  # aligned CelebA at half resolution
+        (218, 178, 128, (57, 185), (25, 153)),  # and at full
+        (64, 100, 64, (0, 64), (18, 82)),  # landscape: the middle
+        (100, 64, 64, (13, 77), (0, 64)),  # portrait: a little above the middle
+        (66, 64, 64, (0, 64), (0, 64)),
     ],
 )
-def test_what_is_cut_out_is_bit_exact(height, width, rows, columns):
+def test_what_is_cut_out_is_bit_exact(height, width, size, rows, columns):
     pixels = noise(height, width)
-    fitted = to_uint8(fit_square(Image.fromarray(pixels), 64))
-    assert np.array_equal(fitted, pixels[slice(*rows), slice(*columns)])
-    large = noise(218, 178)  # CelebA at full resolution
-    crop = fit_square(Image.fromarray(large), 128)
-    assert np.array_equal(to_uint8(crop), large[57:185, 25:153])
+    fitted = fit_square(Image.fromarray(pixels), size)
+    assert fitted.dtype == np.float32
+    assert np.array_equal(to_uint8(fitted), pixels[slice(*rows), slice(*columns)])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(8, 300), st.integers(8, 300), st.sampled_from([28, 32, 64]))
 def test_any_shape_fits(width, height, size):
     fitted = fit_square(Image.new("RGB", (width, height), (51, 102, 153)), size)
-    assert fitted.shape == (size, size, 3) and fitted.dtype == np.float32
+    assert fitted.shape == (size, size, 3)
     assert np.abs(fitted - [0.2, 0.4, 0.6]).max() < 1e-6  # no black border crept in
 
 
@@ -338,9 +273,6 @@ def test_huge_reduction_averages():
     checks = np.indices((512, 512)).sum(0) % 2 * 255
     fitted = fit_square(open_picture(checks.astype(np.uint8)), 64)
     assert np.abs(fitted[4:-4, 4:-4] - 0.5).max() < 0.02
-
-
-# ---- to_uint8, enlarge
 
 
 def test_to_uint8_rounds_and_clips():
@@ -371,151 +303,64 @@ def layer(size=512, box=(0, 0, 0, 0), alpha=178):
     return pixels
 
 
+def hole_of(*layers):
+    return hole_from_editor({"layers": list(layers)}, 64)
+
+
+CLEAR_WHITE = np.full((512, 512, 4), (255, 255, 255, 0), np.uint8)
+
+
 @pytest.mark.parametrize(
     "value",
-    [
-        None,
-        {},
-        {"background": None, "layers": [], "composite": None},
-        {"background": None, "layers": None},
-        {"layers": [None, layer()]},
-    ],
+    [None, {}, {"background": None, "layers": None}, {"layers": [None, layer(), CLEAR_WHITE]}],
 )
 def test_nothing_drawn(value):
     hole = hole_from_editor(value, 64)
     assert hole.shape == (64, 64) and hole.dtype == bool and not hole.any()
 
 
-def test_transparent_white_is_not_paint():
-    pixels = np.full((512, 512, 4), 255, np.uint8)
-    pixels[..., 3] = 0
-    assert not hole_from_editor({"layers": [pixels]}, 64).any()
-
-
-@pytest.mark.parametrize("alpha", [1, 178, 255])
-@pytest.mark.parametrize("wrap", [np.asarray, Image.fromarray])
+@pytest.mark.parametrize(("alpha", "wrap"), [(1, np.asarray), (255, Image.fromarray)])
 def test_paint_of_any_opacity(alpha, wrap):
-    hole = hole_from_editor({"layers": [wrap(layer(box=(80, 160, 240, 320), alpha=alpha))]}, 64)
     expected = np.zeros((64, 64), bool)
     expected[20:40, 10:30] = True
-    assert np.array_equal(hole, expected)
+    drawn = wrap(layer(box=(80, 160, 240, 320), alpha=alpha))
+    assert np.array_equal(hole_of(drawn), expected)
 
 
-@pytest.mark.parametrize("side", [32, 64, 200, 768])
-def test_layers_of_any_size(side):
-    hole = hole_from_editor({"layers": [layer(side, (0, 0, side // 2, side))]}, 64)
-    assert np.array_equal(hole, preset_holes(64)["left half"])
-
-
-def test_layers_are_united_whatever_their_sizes():
-    layers = [layer(512, (0, 0, 256, 512)), None, layer(64, (32, 0, 64, 64)), layer(100)]
-    assert hole_from_editor({"layers": layers}, 64).all()
+def test_layers_of_any_size_are_united():
+    for side in (32, 64, 200, 768):
+        half = hole_of(layer(side, (0, 0, side // 2, side)))
+        assert np.array_equal(half, preset_holes(64)["left half"])
+    assert hole_of(layer(512, (0, 0, 256, 512)), None, layer(64, (32, 0, 64, 64))).all()
 
 
 @pytest.mark.parametrize(("painted", "counts"), [(2, True), (1, False)])
 def test_edge_pixel_counts_from_a_quarter_on(painted, counts):
     """A block that ends `painted` eighths into the next model pixel."""
-    hole = hole_from_editor({"layers": [layer(box=(80, 80, 160 + painted, 160))]}, 64)
+    hole = hole_of(layer(box=(80, 80, 160 + painted, 160)))
     assert hole[10:20, 10:20].all() and hole[15, 20] == counts
     assert hole.sum() == 100 + 10 * counts
 
 
 @pytest.mark.parametrize("offset", range(8))
-@pytest.mark.parametrize("width", [1, 2, 3])
-def test_thin_stroke_never_vanishes(offset, width):
-    hole = hole_from_editor({"layers": [layer(box=(80, 200 + offset, 400, 201 + offset))]}, 64)
-    columns = hole.any(axis=0)
-    assert columns[10:50].all() and columns.sum() == 40
-    assert hole.any(axis=1).sum() == 1
-
-
-def test_single_dot_never_vanishes():
-    hole = hole_from_editor({"layers": [layer(box=(300, 100, 301, 101))]}, 64)
-    assert np.argwhere(hole).tolist() == [[12, 37]]
+def test_a_thin_stroke_and_a_dot_never_vanish(offset):
+    hole = hole_of(layer(box=(80, 200 + offset, 400, 201 + offset)))
+    assert hole[25, 10:50].all() and hole.sum() == 40
+    dot = hole_of(layer(box=(300 - offset, 100, 301 - offset, 101)))
+    assert np.argwhere(dot).tolist() == [[12, (300 - offset) // 8]]
 
 
 @pytest.mark.parametrize("bad", [np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64)), "x"])
 def test_layer_without_alpha_is_refused(bad):
-    with pytest.raises(PictureError) as error:
-        hole_from_editor({"layers": [bad]}, 64)
-    assert_one_sentence(error)
+    with refused(PictureError, "must have transparency"):
+        hole_of(bad)
 
 
-# ---- holes from a picture
-
-
-def half_white(size):
-    pixels = np.zeros((size, size), np.uint8)
-    pixels[:, size // 2 :] = 255
-    return pixels
-
-
-@pytest.mark.parametrize("size", [64, 128, 256, 8])
-def test_white_is_to_be_filled(tmp_path, size):
-    path = saved(tmp_path, Image.fromarray(half_white(size)), "mask.png")
-    assert np.array_equal(hole_from_picture(path, 64), preset_holes(64)["right half"])
-
-
-def test_luminance_threshold():
-    pixels = np.full((64, 64), 127, np.uint8)
-    pixels[3, 5] = 128
-    assert np.argwhere(hole_from_picture(pixels, 64)).tolist() == [[3, 5]]
-
-
-def test_mask_is_resized_by_its_nearest_pixel():
-    pixels = np.zeros((192, 192), np.uint8)
-    pixels[1::3, 1::3] = 255  # the middle of each model pixel
-    assert hole_from_picture(pixels, 64).all()
-    assert not hole_from_picture(255 - pixels, 64).any()
-
-
-def test_masks_that_do_not_fit_are_refused_and_transparency_is_kept(tmp_path):
-    pixels = np.full((64, 64, 4), 255, np.uint8)
-    pixels[:, :32, 3] = 0
-    assert np.array_equal(hole_from_picture(pixels, 64), preset_holes(64)["right half"])
-    with pytest.raises(PictureError, match="80 x 64") as error:
-        hole_from_picture(Image.new("L", (80, 64)), 64)
-    assert_one_sentence(error)
-    (tmp_path / "mask.png").write_text("no")
-    with pytest.raises(PictureError, match="cannot be read"):
-        hole_from_picture(tmp_path / "mask.png", 64)
-
-
-def test_check_hole():
-    with pytest.raises(PictureError, match="Nothing is marked") as error:
-        check_hole(np.zeros((64, 64), bool))
-    assert_one_sentence(error)
-    check_hole(np.ones((64, 64), bool))
-    one = np.zeros((64, 64), bool)
-    one[0, 0] = True
-    check_hole(one)
-
-
-# ---- presets, overlay, preview
-
-
-@pytest.mark.parametrize("size", [28, 32, 64, 128])
-def test_presets_at_every_size(size):
-    holes = preset_holes(size)
-    assert list(holes) == ["left half", "right half", "eyes", "mouth", "centre", "75 %"]
-    for hole in holes.values():
-        assert hole.shape == (size, size) and hole.dtype == bool and 0 < hole.mean() < 1
-    assert holes["left half"].mean() == holes["right half"].mean() == 0.5
-    assert not (holes["left half"] & holes["right half"]).any()
-    assert holes["75 %"].mean() == 0.75 and not holes["75 %"][:, : size // 4].any()
-    assert holes["centre"].mean() == pytest.approx(0.25, abs=0.01)
-    for name in ("eyes", "mouth", "centre"):
-        assert np.array_equal(holes[name], holes[name][:, ::-1]), name
-
-
-@pytest.mark.parametrize(
-    ("name", "rows", "columns"), [("eyes", (23, 34), (13, 50)), ("mouth", (42, 54), (17, 46))]
-)
-def test_face_presets_lie_on_the_face(name, rows, columns):
-    where = np.argwhere(preset_holes(64)[name])
-    assert (where[:, 0].min(), where[:, 0].max()) == rows
-    assert (where[:, 1].min(), where[:, 1].max()) == columns
-    assert not preset_holes(64)[name][rows[0], columns[0]]  # rounded
+@settings(max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1), st.sampled_from([64, 512, 801]))
+def test_any_hole_comes_back_from_the_editor(seed, share, side):
+    hole = np.random.default_rng(seed).random((64, 64)) < share
+    assert np.array_equal(hole_of(hole_overlay(hole, side)), hole)
 
 
 def test_overlay_colour_and_transparency():
@@ -526,18 +371,75 @@ def test_overlay_colour_and_transparency():
     assert tuple(hole_overlay(hole, 512)[380, 256]) == (255, 51, 85, 178)
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.floats(0, 1), st.sampled_from([64, 512, 801]))
-def test_any_hole_comes_back_from_the_editor(seed, share, side):
-    hole = np.random.default_rng(seed).random((64, 64)) < share
-    assert np.array_equal(hole_from_editor({"layers": [hole_overlay(hole, side)]}, 64), hole)
+# ---- holes from a picture
+
+
+def right_half(size):
+    pixels = np.zeros((size, size), np.uint8)
+    pixels[:, size // 2 :] = 255
+    return pixels
+
+
+@pytest.mark.parametrize("size", [8, 64, 256])
+def test_white_is_to_be_filled(tmp_path, size):
+    path = saved(tmp_path, Image.fromarray(right_half(size)), "mask.png")
+    assert np.array_equal(hole_from_picture(path, 64), preset_holes(64)["right half"])
+
+
+def test_transparency_is_to_be_kept():
+    pixels = np.full((64, 64, 4), 255, np.uint8)
+    pixels[..., 3] = right_half(64)
+    assert np.array_equal(hole_from_picture(pixels, 64), preset_holes(64)["right half"])
+
+
+def test_a_mask_is_read_at_its_threshold_and_nearest_pixel():
+    pixels = np.full((64, 64), 127, np.uint8)
+    pixels[3, 5] = 128
+    assert np.argwhere(hole_from_picture(pixels, 64)).tolist() == [[3, 5]]
+    pixels = np.zeros((192, 192), np.uint8)
+    pixels[1::3, 1::3] = 255  # the middle of each model pixel
+    assert hole_from_picture(pixels, 64).all()
+    assert not hole_from_picture(255 - pixels, 64).any()
 
 
 def test_a_mask_as_large_as_its_picture_is_cropped_like_it():
-    photo = np.zeros((218, 178), np.uint8)
-    photo[57 : 57 + 64, 25 : 25 + 128] = 255  # the upper half of the paper's crop
-    hole = hole_from_picture(photo, 64, (178, 218))
+    mask = np.zeros((218, 178), np.uint8)
+    mask[57 : 57 + 64, 25 : 25 + 128] = 255  # the upper half of the paper's crop
+    hole = hole_from_picture(mask, 64, (178, 218))
     assert hole[:32].all() and not hole[32:].any()
-    refused_mask = np.zeros((218, 170), np.uint8)
-    with pytest.raises(PictureError, match="square or as large as its picture"):
-        hole_from_picture(refused_mask, 64, (178, 218))
+    with refused(PictureError, "square or as large as its picture, not 178 x 218"):
+        hole_from_picture(mask, 64, (170, 218))
+
+
+def test_a_hole_may_be_all_but_not_nothing():
+    with refused(PictureError, "Nothing is marked"):
+        check_hole(np.zeros((64, 64), bool))
+    check_hole(np.ones((64, 64), bool))
+    check_hole(np.eye(64, dtype=bool))
+
+
+# ---- presets
+
+
+@pytest.mark.parametrize("size", [28, 32, 64, 128])
+def test_presets_at_every_size(size):
+    holes = preset_holes(size)
+    assert list(holes) == ["left half", "right half", "eyes", "mouth", "centre", "75 %"]
+    for hole in holes.values():
+        assert hole.shape == (size, size) and hole.dtype == bool and 0 < hole.mean() < 1
+    assert np.array_equal(holes["left half"], ~holes["right half"])
+    assert holes["left half"].mean() == 0.5 == holes["left half"][:, : size // 2].mean() / 2
+    assert holes["75 %"].mean() == 0.75 and not holes["75 %"][:, : size // 4].any()
+    assert holes["centre"].mean() == pytest.approx(0.25, abs=0.01)
+    for name in ("eyes", "mouth", "centre"):
+        assert np.array_equal(holes[name], holes[name][:, ::-1]), name
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "columns"), [("eyes", (23, 34), (13, 50)), ("mouth", (42, 54), (17, 46))]
+)
+def test_face_presets_lie_on_the_face(name, rows, columns):
+    hole = preset_holes(64)[name]
+    where = np.argwhere(hole)
+    assert [tuple(ends) for ends in np.array([where.min(0), where.max(0)]).T] == [rows, columns]
+    assert not hole[rows[0], columns[0]]  # rounded

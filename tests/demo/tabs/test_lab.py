@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from dataclasses import replace
 from itertools import pairwise
 
@@ -18,6 +17,7 @@ from demo.runs import Result
 from demo.tab import Studio
 from demo.tabs import lab
 from sbcore import DISTRIBUTIONS, EXTENT, DivergedError, PlaneBridge
+from tests.demo.studio import computing, points_of, values_of
 
 CIRCLE = [[[3 * np.cos(a), 3 * np.sin(a)] for a in np.linspace(0, 6, 40)]]
 
@@ -35,21 +35,18 @@ def run():
     return bridge, result
 
 
-def points_of(text):
-    """Plane units of a packed field."""
-    return np.frombuffer(base64.b64decode(text), "<i2").reshape(-1, 2) * plane.STEP
-
-
 # ---- runs
 
 
 def test_a_run_ends_at_the_truth_and_says_so(run):
     _, result = run
-    report = result.report
+    report, clock = result.report, result.shown.clock
     assert isinstance(result, Result) and report.model == "six-gaussians"
     assert report.nfe == report.steps == 20 and report.sliced_w2 < 1.5 * report.floor
     assert sum(report.mode_mass) == pytest.approx(1, abs=1e-3) and min(report.mode_mass) > 0.13
     assert not result.shown.states[0].any()  # nothing
+    assert clock[0] == 0 and clock[-1] == 2 and 1 in clock
+    assert all(a < b for a, b in pairwise(clock))
 
 
 @pytest.mark.parametrize("drift", ["exact", "self-normalised"])
@@ -61,34 +58,14 @@ def test_paper_mode_runs_with_every_stable_drift(bridge, drift):
     assert result.report.nfe >= 30 + 10
 
 
-def test_the_clock_of_a_film_rises_from_nothing_over_q_sigma_to_the_data(run):
-    clock = run[1].shown.clock
-    assert clock[0] == 0 and clock[-1] == 2 and 1 in clock
-    assert all(a < b for a, b in pairwise(clock))
-
-
-@pytest.mark.parametrize(("total", "border"), [(20, 0), (60, 0), (110, 100), (2000, 1000)])
+@pytest.mark.parametrize(("total", "border"), [(20, 0), (110, 100), (2000, 1000)])
 def test_a_film_keeps_start_border_and_end(total, border):
     kept = plane.kept(total, border, lab.FRAMES)
     assert {0, border, total} <= set(kept) and len(kept) <= lab.FRAMES + 1
 
 
-def test_learned_networks_that_are_not_trained_are_refused(bridge):
-    with pytest.raises(ValueError, match="not trained"):
-        next(lab.particles(bridge, lab.Settings("learned")))
-
-
 @pytest.mark.parametrize(
-    ("strokes", "words"),
-    [
-        ([], "drawing is empty"),
-        (None, "drawing is empty"),
-        ([[[1, 1]]], "single point"),
-        ([[[0, 0], [2 * EXTENT, 0]]], "leaves the canvas"),
-        ([[[0, 0], [float("nan"), 0]]], "no finite numbers"),
-        ("circle", "strokes"),
-        ([[1, 2]], "strokes"),
-    ],
+    ("strokes", "words"), [(None, "drawing is empty"), ([[[1, 1]]], "single point")]
 )
 def test_a_drawing_that_is_none_is_a_sentence(strokes, words):
     with pytest.raises(ValueError, match=words):
@@ -110,20 +87,25 @@ def test_a_diverged_run_shows_how_far_it_came_and_says_what_to_do(bridge):
 # ---- the film
 
 
-def test_the_film_holds_the_particles(run):
-    bridge, trajectory = run[0], run[1].shown
-    film = json.loads(plane.film(trajectory, bridge, "closed form"))
-    count = film["count"]
-    points = points_of(film["particles"]).reshape(-1, count, 2)
-    assert len(points) == len(film["times"]) == len(trajectory.states)
-    assert abs(points - np.stack(trajectory.states)).max() <= plane.STEP
+def test_the_film_holds_the_particles_in_the_colours_of_their_ends(run):
+    bridge, result = run
+    film = json.loads(plane.film(result.shown, bridge, "closed form"))
+    states = np.stack(result.shown.states)
+    assert film["count"] == states.shape[1] and len(film["times"]) == len(states)
+    points = points_of(film["particles"]).reshape(states.shape)
+    assert abs(points - states).max() <= plane.STEP
     colours = np.frombuffer(base64.b64decode(film["colours"]), np.uint8)
-    assert len(colours) == count and colours.max() < len(film["palette"]) == 6
+    assert len(colours) == film["count"] and len(film["palette"]) == 6
+    shares = np.bincount(colours, minlength=6) / len(colours)
+    assert shares == pytest.approx(result.report.mode_mass, abs=1e-4)
+    rings = DISTRIBUTIONS["rings"]  # without modes: by direction
+    around = plane.colours(rings.sample(2000).numpy(), rings)
+    assert len(np.unique(around)) == plane.HUES
 
 
 def test_the_truth_of_a_film_is_the_distribution_and_two_noises(run):
-    bridge, trajectory = run[0], run[1].shown
-    film = json.loads(plane.film(trajectory, bridge, ""))
+    bridge, result = run
+    film = json.loads(plane.film(result.shown, bridge, ""))
     ends, smoothing, walk = points_of(film["truth"]).reshape(-1, 3, 2).transpose(1, 0, 2)
     apart = np.linalg.norm(ends[:, None] - bridge.distribution.modes.numpy(), axis=2).min(1)
     assert apart.max() < 6 * bridge.distribution.std
@@ -131,20 +113,9 @@ def test_the_truth_of_a_film_is_the_distribution_and_two_noises(run):
         assert abs(noise.mean()) < 0.1 and abs(noise.std() - 1) < 0.05
 
 
-def test_particles_have_the_colour_of_where_they_end(run):
-    bridge, trajectory = run[0], run[1].shown
-    ends = trajectory.states[-1]
-    colour = plane.colours(ends, bridge.distribution)
-    shares = np.bincount(colour, minlength=6) / len(ends)
-    assert shares == pytest.approx(run[1].report.mode_mass, abs=1e-4)
-    rings = DISTRIBUTIONS["rings"]
-    around = plane.colours(rings.sample(2000).numpy(), rings)
-    assert len(np.unique(around)) == plane.HUES
-
-
 def test_what_leaves_every_bound_is_still_a_film(run):
-    bridge, trajectory = run[0], run[1].shown
-    step = trajectory.steps[3]
+    bridge, result = run
+    step = result.shown.steps[3]
     lost = step.x.clone()
     lost[0], lost[1, 0], lost[2] = float("nan"), float("inf"), -1e9
     broken = plane.Trajectory(1.0, [replace(step, x=lost)])
@@ -164,8 +135,7 @@ def test_velocities_are_sent_for_both_stages(bridge):
 
 def test_the_estimate_is_what_the_run_uses(bridge):
     paper = {"mode": "paper", "n3": 2}
-    assert lab.Settings().estimate is None
-    assert lab.Settings(**paper, drift="exact").estimate is None
+    assert lab.Settings().estimate is lab.Settings(**paper, drift="exact").estimate is None
     assert lab.Settings("learned").estimate == {"networks": "learned"}
     estimate = lab.Settings(**paper, drift="self-normalised").estimate
     fields = plane.velocities(bridge, estimate, grid=4)
@@ -182,20 +152,14 @@ def test_numbers_stand_beside_their_floor(run):
 
 
 def test_the_strip_marks_both_stages(run):
-    bridge, trajectory = run[0], run[1].shown
-    strip = plane.strip(trajectory, bridge.distribution)
+    strip = plane.strip(run[1].shown, run[0].distribution)
     assert isinstance(strip, Image.Image) and strip.width > plane.STRIP_FRAMES * plane.TILE
     colours = {colour for _, colour in strip.convert("RGB").getcolors(2**20)}
     assert {(79, 70, 229), (217, 97, 32)} <= colours  # the bars
 
 
-# ---- the example
-
-
-def test_the_example_is_ready_at_once_and_worked_out_once():
-    start = time.monotonic()
+def test_the_example_plays_is_small_and_worked_out_once():
     film, numbers, status = lab.example()
-    assert time.monotonic() - start < 10  # on a busy machine; alone 0.6 s
     assert json.loads(film)["play"] and "floor" in numbers and "20 evaluations" in status
     assert len(film) < 500_000
     assert lab.example()[0] is film
@@ -205,10 +169,10 @@ def test_the_example_is_ready_at_once_and_worked_out_once():
 
 
 def test_training_shows_its_losses_and_ends_with_particles(monkeypatch):
-    monkeypatch.setattr(lab, "PREVIEW_SECONDS", 0.3)
+    monkeypatch.setattr(lab, "PREVIEW_SECONDS", 0.1)
     bridge = lab.bridge_to(lab.DRAWN, CIRCLE, 1.0, 5.0)
     list(lab.bridge_to(lab.DRAWN, CIRCLE, 1.0, 5.0).train(iterations=1))  # imports
-    values = list(lab.train(bridge, 2, lab.Settings(particles=100)))
+    values = list(lab.train(bridge, 1, lab.Settings(particles=100)))
     films = [json.loads(film) for film, *_ in values if isinstance(film, str)]
     assert len(films) > 1 and all(film["drawing"] for film in films)
     assert films[0]["title"] == "learning" and not films[0]["play"]
@@ -230,17 +194,13 @@ def test_training_that_is_left_can_be_used(bridge):
     assert json.loads(film)["title"] == "learned networks" and "evaluations" in status
 
 
-@pytest.mark.parametrize("seconds", [0, -1, None, float("nan"), 1e9])
-def test_training_names_bad_seconds(seconds):
-    with pytest.raises(ValueError, match="The seconds of training must be"):
-        lab.SECONDS.check(seconds, {})
-
-
 def test_what_the_networks_do_not_know_is_said(bridge):
     mine = lab.Trained("old", bridge)
     assert lab.known(None, "key", "exact") == (None, "")
     for trained in (None, mine):  # stopped before its first step
         assert "press Train" in lab.known(trained, "old", "learned")[1]
+    with pytest.raises(ValueError, match="not trained"):
+        next(lab.particles(bridge, lab.Settings("learned")))
     next(bridge.train(iterations=1))
     used, note = lab.known(mine, "new", "learned")
     assert used is None and "six Gaussians, sigma 1, tau 5: train again" in note
@@ -255,16 +215,6 @@ def page():
     with gr.Blocks() as page, gr.Tabs(), gr.Tab("2-D lab") as tab:
         lab.build(Studio(None, gr.Dropdown(), tab))
     return page
-
-
-def computing(page):
-    """Train, run, resume, and runs at once: on a changed control, on a drawing."""
-    return [block for block in page.fns.values() if block.queue]
-
-
-def values_of(block, **changes):
-    """Initial values of a handler's inputs, by label where changed."""
-    return [changes.get(getattr(one, "label", None), one.value) for one in block.inputs]
 
 
 @pytest.fixture
@@ -283,16 +233,10 @@ def test_networks_belong_to_one_visitor(page):
 def test_a_changed_control_runs_at_once_in_fast_mode_only(changed):
     film, numbers, status = changed()
     assert json.loads(film)["title"] == "closed form" and "recipe" in status
-    film, numbers, status = changed(Mode="paper")
-    assert film == numbers == gr.skip() and "press Run" in status
-
-
-def test_learned_without_training_falls_back_and_says_so(changed):
     film, _, status = changed(Networks="learned")
     assert json.loads(film)["title"] == "closed form" and "Not trained yet" in status
-
-
-def test_an_empty_square_invites_to_draw(changed):
+    film, numbers, status = changed(Mode="paper")
+    assert film == numbers == gr.skip() and "press Run" in status
     film, _, status = changed(Distribution=lab.DRAWN)
     assert json.loads(film)["drawing"] and json.loads(film)["times"] == []
     assert lab.DRAW_HINT in status
@@ -301,13 +245,11 @@ def test_an_empty_square_invites_to_draw(changed):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"sigma": 0}, "Sigma must be"),
         ({"tau": float("nan")}, "Tau must be"),
-        ({"Network evaluations": 1}, "The number of evaluations must be"),
         ({"N1": 0}, "N1 must be"),
         ({"N2": 1.5}, "N2 must be"),
         ({"Distribution": lab.DRAWN}, "drawing is empty"),
-        ({"Seconds of training": None}, "seconds of training"),
+        ({"Seconds of training": None}, "The seconds of training must be"),
     ],
 )
 def test_bad_input_to_train_is_a_sentence_and_nothing_is_lost(page, changes, words):
