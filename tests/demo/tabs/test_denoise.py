@@ -44,8 +44,12 @@ def test_more_noise_hides_more(bridge, photo):
         noisy = OPERATION.result(model=bridge, **given).shown.noisy
         return np.corrcoef(noisy.ravel(), photo.seen.ravel())[0, 1]
 
+    assert OPERATION["variance"].least == LEAST_VARIANCE
     found = [alike(variance) for variance in (LEAST_VARIANCE, 0.1, 1.0, SIGMA**2)]
     assert found == sorted(found, reverse=True) and found[0] > 0.99 and found[-1] < 0.3
+    given = {"image": photo, "variance": LEAST_VARIANCE, "count": 1}
+    (restored,) = OPERATION.result(model=bridge, **given).shown.restorations
+    assert abs(restored - photo.seen).mean() < 0.01
 
 
 def test_paper_mode_keeps_the_step_of_the_paper(bridge_without_ratio, photo):
@@ -53,10 +57,6 @@ def test_paper_mode_keeps_the_step_of_the_paper(bridge_without_ratio, photo):
     report = OPERATION.result(model=bridge_without_ratio, **given).report
     assert report.mode == "paper" and report.solver == "euler_maruyama"
     assert report.steps == round(1000 * 0.1 / SIGMA**2)
-
-
-def test_its_least_variance_is_that_of_the_engine():
-    assert OPERATION["variance"].least == LEAST_VARIANCE
 
 
 def test_the_result_has_downloads_and_buttons(bridge, photo):

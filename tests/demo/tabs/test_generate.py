@@ -26,9 +26,11 @@ def test_previews_come_with_every_evaluation_and_a_result_ends_them(bridge):
     assert result.report.facts().items() >= given.items()
 
 
-def test_it_draws_what_the_engine_draws(bridge):
-    result = OPERATION.result(model=bridge, count=3, seed=7)
-    assert np.array_equal(result.shown, runs.pictures(bridge.generate(3, 7).result()))
+@pytest.mark.parametrize("start", generate.STARTS.values())
+def test_it_draws_what_the_engine_draws(bridge, start):
+    result = OPERATION.result(model=bridge, count=3, seed=7, steps=3, start=start)
+    expected = bridge.generate(3, 7, steps=3, start=start).result()
+    assert np.array_equal(result.shown, runs.pictures(expected))
 
 
 @pytest.mark.usefixtures("slowly")
@@ -54,7 +56,4 @@ def test_its_example_has_buttons_for_every_face(bridge):
     assert f"seed {first}" in grid and f"seed {first + count - 1}" in grid
     for action, _ in generate.ACTIONS:
         assert grid.count(f'data-action="{action}"') == count
-
-
-def test_examples_are_drawn_once(bridge):
-    assert generate.faces(bridge) is generate.faces(bridge)
+    assert generate.faces(bridge) is generate.faces(bridge)  # drawn once
