@@ -77,10 +77,10 @@ def file_of(folder: Path, name: str, picture: Image.Image, **options: Any) -> st
 
 
 @contextmanager
-def refused(kind: type[Exception], words: str) -> Iterator[None]:
+def refused(kind: type[Exception], words: str) -> Iterator[pytest.ExceptionInfo]:
     """What is done inside is refused in one sentence with these words."""
     with pytest.raises(kind, match=words) as error:
-        yield
+        yield error
     text = str(error.value)
     assert text[0].isupper() and text.endswith(".") and "\n" not in text and len(text) < 400, text
 

@@ -1,6 +1,5 @@
 """Files and film strips, read back and looked at."""
 
-import json
 import logging
 from pathlib import Path
 
@@ -11,13 +10,8 @@ from PIL import Image, ImageChops
 
 from demo import media
 from demo.imaging import to_uint8
-from demo.media import (
-    MediaError,
-    animation,
-    film_strip,
-    normalise_contrast,
-    save_png,
-)
+from demo.media import MediaError, animation, film_strip, normalise_contrast, save_png
+from tests.demo.studio import pixels, recipe
 
 RECIPE = {"model": "celeba64", "seed": 17, "nfe": 20, "title": "Brücke \u03c3"}
 
@@ -31,8 +25,8 @@ def ramp(count):
     return [plain(k / max(1, count - 1)) for k in range(count)]
 
 
-def noise(shape=(64, 64, 3), scale=1.0, seed=0):
-    return (scale * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
+def noise(scale=1.0):
+    return (scale * np.random.default_rng(0).standard_normal((64, 64, 3))).astype(np.float32)
 
 
 def read_film(path):
@@ -51,46 +45,38 @@ def levels(frames):
 def test_png_is_lossless_and_carries_its_recipe(tmp_path):
     picture = np.random.default_rng(0).random((64, 64, 3)).astype(np.float32)
     path = save_png(picture, tmp_path, "face", RECIPE)
-    assert path == tmp_path / "face.png"
+    assert path == tmp_path / "face.png" and recipe(path) == RECIPE
+    assert np.array_equal(pixels(path), to_uint8(picture))
     with Image.open(path) as image:
-        assert image.format == "PNG" and image.mode == "RGB"
-        assert np.array_equal(np.asarray(image), to_uint8(picture))
-        assert list(image.text) == ["recipe"] and json.loads(image.text["recipe"]) == RECIPE
-
-
-def test_png_of_a_grey_frame_and_of_a_strip(tmp_path):
-    with Image.open(save_png(plain(0.5, channels=1), tmp_path, "grey", {})) as image:
-        assert image.mode == "L" and image.getpixel((3, 3)) == 128
+        assert image.format == "PNG" and image.mode == "RGB" and list(image.text) == ["recipe"]
+    grey = pixels(save_png(plain(0.5, channels=1), tmp_path, "grey", {}))
+    assert grey.shape == (16, 16) and (grey == 128).all()
     strip = film_strip(ramp(3), "abc")
-    with Image.open(save_png(strip, str(tmp_path), "strip", RECIPE)) as image:
-        assert ImageChops.difference(image, strip).getbbox(alpha_only=False) is None
-        assert json.loads(image.text["recipe"])["seed"] == 17
+    path = save_png(strip, str(tmp_path), "strip", RECIPE)
+    assert np.array_equal(pixels(path), np.asarray(strip)) and recipe(path) == RECIPE
 
 
 # ---- animation
 
 
-def test_mp4_frames_and_size(tmp_path):
+def test_mp4_frames_size_and_index(tmp_path):
     path = animation(ramp(9), tmp_path, "film")
     assert path == tmp_path / "film.mp4"
     frames, meta = read_film(path)
     assert len(frames) == 9 + 8 and frames[0].shape == (256, 256, 3)
     assert meta["fps"] == 12 and meta["codec"] == "h264" and meta["pix_fmt"].startswith("yuv420p")
     assert levels(frames) == pytest.approx([k / 8 for k in range(9)] + [1] * 8, abs=0.02)
-
-
-def test_mp4_starts_with_its_index(tmp_path):
-    content = animation(ramp(3), tmp_path, "film").read_bytes()
-    assert 0 < content.index(b"moov") < content.index(b"mdat")
+    content = path.read_bytes()
+    assert 0 < content.index(b"moov") < content.index(b"mdat")  # it plays while it loads
 
 
 def test_mp4_keeps_colours_and_names_them(tmp_path):
     colours = [(0.8, 0.2, 0.2), (0.2, 0.7, 0.3), (0.2, 0.3, 0.9), (0.85, 0.65, 0.5)]
     frames = [np.ones((16, 16, 3), np.float32) * np.float32(colour) for colour in colours]
-    path = animation(frames, tmp_path, "film", hold=0, side=64)
-    for frame, colour in zip(read_film(path)[0], colours, strict=True):
+    frames, meta = read_film(animation(frames, tmp_path, "film", hold=0, side=64))
+    for frame, colour in zip(frames, colours, strict=True):
         assert frame.mean((0, 1)) / 255 == pytest.approx(colour, abs=0.02)
-    assert "bt709" in read_film(path)[1]["pix_fmt"]
+    assert "bt709" in meta["pix_fmt"]
 
 
 def test_boomerang_comes_back_and_holds_both_ends(tmp_path):
@@ -99,7 +85,7 @@ def test_boomerang_comes_back_and_holds_both_ends(tmp_path):
     assert levels(read_film(path)[0]) == pytest.approx(way, abs=0.03)
 
 
-@pytest.mark.parametrize(("side", "expected"), [(33, 34), (50, 50), (101, 102)])
+@pytest.mark.parametrize(("side", "expected"), [(33, 34), (50, 50)])
 def test_sides_are_even_and_otherwise_free(tmp_path, caplog, side, expected):
     frames, _ = read_film(animation(ramp(2), tmp_path, "film", hold=0, side=side))
     assert len(frames) == 2 and frames[0].shape == (expected, expected, 3)
@@ -112,69 +98,54 @@ def test_grey_frames_speed_and_one_frame(tmp_path):
     assert np.abs(frames[0].astype(int) - 128).max() <= 3
     batch = np.zeros((3, 16, 16, 3), np.float32)  # an array of frames is a sequence too
     assert len(read_film(animation(batch, tmp_path, "batch", hold=1, side=32))[0]) == 4
-
-
-def test_no_frames(tmp_path):
     with pytest.raises(ValueError, match="at least one frame"):
-        animation([], tmp_path, "film")
-
-
-def assert_webp(path, count):
-    with Image.open(path) as film:
-        assert film.format == "WEBP" and film.n_frames == count and film.size == (32, 32)
-        assert film.info["loop"] == 0
-        shades = []
-        for index in range(count):
-            film.seek(index)
-            shades.append(np.asarray(film.convert("L")).mean() / 255)
-            assert film.info["duration"] == 100
-    return shades
+        animation([], tmp_path, "none")
 
 
 def test_webp_when_ffmpeg_is_missing(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/no/such/ffmpeg")
     with caplog.at_level(logging.WARNING):
         path = animation(ramp(3), tmp_path, "film", fps=10, hold=0, side=32)
-    assert path.name == "film.webp" and [p.name for p in tmp_path.iterdir()] == ["film.webp"]
-    assert assert_webp(path, 3) == pytest.approx([0, 0.5, 1], abs=0.02)
+    assert list(tmp_path.iterdir()) == [path] == [tmp_path / "film.webp"]
     assert "WebP" in caplog.text
+    with Image.open(path) as film:
+        assert film.format == "WEBP" and film.n_frames == 3 and film.size == (32, 32)
+        assert film.info["loop"] == 0
+        for index in range(3):
+            film.seek(index)
+            shade = np.asarray(film.convert("L")).mean() / 255
+            assert shade == pytest.approx(index / 2, abs=0.02) and film.info["duration"] == 100
 
 
 def test_webp_when_ffmpeg_loses_frames_silently(tmp_path, monkeypatch):
     monkeypatch.setattr(media.imageio_ffmpeg, "count_frames_and_secs", lambda _: (1, 0.1))
     path = animation(ramp(2), tmp_path, "film", fps=10, hold=0, side=32)
-    assert [p.name for p in tmp_path.iterdir()] == ["film.webp"] == [path.name]
+    assert list(tmp_path.iterdir()) == [path] == [tmp_path / "film.webp"]
 
 
 # ---- disk errors
 
 
-def assert_one_sentence(error, reason):
-    message = str(error.value)
-    assert reason in message and message.endswith(".") and "\n" not in message
-
-
-def test_disk_full_for_real(tmp_path):
+@pytest.mark.parametrize(
+    ("save", "name"),
+    [
+        (lambda folder: save_png(plain(0), folder, "x", {}), "x.png"),
+        (lambda folder: animation(ramp(2), folder, "x", side=32), "x.webp"),
+    ],
+    ids=["png", "film"],
+)
+def test_a_full_disk_and_a_folder_that_cannot_be_made(tmp_path, save, name):
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
     for ending in ("png", "mp4", "webp"):
         (tmp_path / f"x.{ending}").symlink_to("/dev/full")
     with pytest.raises(MediaError) as error:
-        save_png(plain(0), tmp_path, "x", {})
-    assert_one_sentence(error, "x.png could not be saved: No space left on device")
-    with pytest.raises(MediaError) as error:
-        animation(ramp(2), tmp_path, "x", side=32)
-    assert_one_sentence(error, "x.webp could not be saved: No space left on device")
-    assert not list(tmp_path.iterdir())
-
-
-def test_folder_that_cannot_be_made(tmp_path):
+        save(tmp_path)
+    assert str(error.value) == f"{name} could not be saved: No space left on device."
+    assert not (tmp_path / name).is_symlink()  # no half file
     (tmp_path / "file").touch()
-    with pytest.raises(MediaError) as error:
-        save_png(plain(0), tmp_path / "file", "face", {})
-    assert_one_sentence(error, "face.png could not be saved")
-    with pytest.raises(MediaError):
-        animation(ramp(2), tmp_path / "file", "film", side=32)
+    with pytest.raises(MediaError, match=f"^{name} could not be saved: .*\\.$"):
+        save(tmp_path / "file")
 
 
 # ---- film_strip
@@ -184,20 +155,14 @@ TITLES = [("stage 1: point mass to q_\u03c3", 12), ("stage 2: to the picture", 1
 
 def tile_centres(strip, count, columns, head, tile=96):
     """Colour at the middle of each tile, from the documented layout of the strip."""
-    row_height, step = head + tile + 2 * tile // 5, tile + media.GAP
+    step, row_height = tile + media.GAP, head + tile + 2 * tile // 5
+    middle = media.MARGIN + tile // 2
     spots = [divmod(index, columns) for index in range(count)]
-    return [
-        strip.getpixel(
-            (
-                media.MARGIN + column * step + tile // 2,
-                media.MARGIN + row * row_height + head + tile // 2,
-            )
-        )[0]
-        for row, column in spots
-    ]
+    places = [(middle + column * step, middle + row * row_height + head) for row, column in spots]
+    return [strip.getpixel(place)[0] for place in places]
 
 
-def rows_with(strip, colour):
+def bars_of(strip, colour):
     """(top, left, right) of each bar: the runs of at least 90 pixels of exactly this colour."""
     exact = (np.asarray(strip) == (*colour, 255)).all(-1)
     bars = []
@@ -208,44 +173,41 @@ def rows_with(strip, colour):
     return bars
 
 
-def test_strip_shows_every_frame_in_order():
-    strip = film_strip(ramp(24), [str(k) for k in range(24)])
+def difference(one, other):
+    """Box of what two strips differ in."""
+    return ImageChops.difference(one, other).getbbox(alpha_only=False)
+
+
+@pytest.mark.parametrize(("groups", "head"), [((), 0), (TITLES, media.BAR + 96 // 4)])
+def test_strip_shows_every_frame_in_order(groups, head):
+    strip = film_strip(ramp(24), [str(k) for k in range(24)], groups)
     assert strip.mode == "RGBA" and strip.width == 2 * media.MARGIN + 12 * 96 + 11 * media.GAP
-    shown = tile_centres(strip, 24, 12, head=0)
-    assert shown == [round(k / 23 * 255) for k in range(24)]
+    assert tile_centres(strip, 24, 12, head) == [round(k / 23 * 255) for k in range(24)]
     assert strip.getpixel((0, 0)) == media.PAPER
 
 
 def test_labels_stand_under_their_tiles():
     labelled = film_strip(ramp(3), ["", "t = 0.5", ""])
-    changed = ImageChops.difference(labelled, film_strip(ramp(3), ["", "", ""])).getbbox()
-    left, top, right, bottom = changed
+    left, top, right, bottom = difference(labelled, film_strip(ramp(3), ["", "", ""]))
     assert top >= media.MARGIN + 96 and bottom <= labelled.height - media.MARGIN
     assert (left + right) / 2 == pytest.approx(labelled.width / 2, abs=2)
 
 
-def test_groups_are_bars_above_their_frames():
+def test_groups_are_bars_above_their_frames_and_wrap_with_them():
     strip = film_strip(ramp(24), [""] * 24, TITLES)
-    first, second = (rows_with(strip, colour) for colour in media.GROUP_COLOURS[:2])
-    head = media.BAR + 96 // 4
-    full = (media.MARGIN, strip.width - media.MARGIN - 1)
-    assert [bar[1:] for bar in first + second] == [full, full]
-    assert first[0][0] < media.MARGIN + head < second[0][0]
-    assert tile_centres(strip, 24, 12, head) == [round(k / 23 * 255) for k in range(24)]
-
-
-def test_groups_wrap_with_their_frames():
+    (first,), (second,) = (bars_of(strip, colour) for colour in media.GROUP_COLOURS[:2])
+    assert first[1:] == second[1:] == (media.MARGIN, strip.width - media.MARGIN - 1)
+    assert first[0] < media.MARGIN + media.BAR + 96 // 4 < second[0]
     strip = film_strip(ramp(10), [""] * 10, [("a", 5), ("b", 4)], columns=4)
     left, step = media.MARGIN, 96 + media.GAP
-    spans = [[bar[1:] for bar in rows_with(strip, c)] for c in media.GROUP_COLOURS[:2]]
+    spans = [[bar[1:] for bar in bars_of(strip, c)] for c in media.GROUP_COLOURS[:2]]
     assert spans[0] == [(left, left + 3 * step + 95), (left, left + 95)]
     assert spans[1] == [(left + step, left + 3 * step + 95), (left, left + 95)]
 
 
 def test_long_texts_are_cut_to_their_place():
     strip = film_strip(ramp(2), ["a label much wider than its tile", ""], [("w" * 60, 1), ("", 1)])
-    bare = film_strip(ramp(2), ["", ""], [("", 1), ("", 1)])
-    _, _, right, _ = ImageChops.difference(strip, bare).getbbox(alpha_only=False)
+    _, _, right, _ = difference(strip, film_strip(ramp(2), ["", ""], [("", 1), ("", 1)]))
     assert right <= media.MARGIN + 96 + 1
 
 
@@ -254,13 +216,11 @@ def test_long_texts_are_cut_to_their_place():
     [("q_\u03c3", "q_sigma"), ("\u03c4 \u2192 0", "tau to 0"), ("1\u20132", "1-2")],
 )
 def test_what_the_font_lacks_is_spelled_out(exotic, spelled):
-    drawn, wanted = film_strip(ramp(2), [exotic, ""]), film_strip(ramp(2), [spelled, ""])
-    assert ImageChops.difference(drawn, wanted).getbbox(alpha_only=False) is None
+    assert difference(film_strip(ramp(2), [exotic, ""]), film_strip(ramp(2), [spelled, ""])) is None
 
 
 @pytest.mark.parametrize(
-    ("count", "labels", "groups"),
-    [(0, [], []), (2, ["a"], []), (2, ["a", "b", "c"], []), (2, ["a", "b"], [("x", 3)])],
+    ("count", "labels", "groups"), [(0, [], []), (2, ["a"], []), (2, ["a", "b"], [("x", 3)])]
 )
 def test_strip_that_does_not_add_up(count, labels, groups):
     with pytest.raises(ValueError, match="film strip"):
@@ -282,6 +242,5 @@ def test_noise_is_shrunk_into_view():
 
 
 def test_clean_picture_is_left_alone():
-    frame = np.clip(0.5 + noise(scale=0.15), 0, 1)
-    assert np.array_equal(normalise_contrast(frame), frame)
-    assert np.array_equal(normalise_contrast(plain(0.3)), plain(0.3))
+    for frame in (np.clip(0.5 + noise(scale=0.15), 0, 1), plain(0.3)):
+        assert np.array_equal(normalise_contrast(frame), frame)

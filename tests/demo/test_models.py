@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 
 import pytest
@@ -11,26 +10,17 @@ import sbcore
 from demo.models import Models
 from sbcore import CheckpointError
 from tests.conftest import save_tiny
+from tests.demo.studio import refused
 
 
-def assert_sentence(error):
-    message = str(error.value)
-    assert message.endswith(".") and "\n" not in message
-
-
-def test_models_are_found_the_faces_first(tmp_path):
+def test_models_are_found_the_faces_first_and_named_ones_before(tmp_path):
     for name in ("zebra", "celeba64", "apple"):
-        save_tiny(tmp_path / name, ratio=False)
-    (tmp_path / "notes").mkdir()  # no checkpoint
-    models = Models(tmp_path, device="cpu")
-    assert models.names == ["celeba64", "apple", "zebra"]
-
-
-def test_named_models_come_before_those_of_the_folder(tmp_path):
-    save_tiny(tmp_path / "checkpoints" / "tiny", ratio=False)
+        save_tiny(tmp_path / "found" / name, ratio=False)
+    (tmp_path / "found" / "notes").mkdir()  # no checkpoint
+    assert Models(tmp_path / "found").names == ["celeba64", "apple", "zebra"]
     own = save_tiny(tmp_path / "own", ratio=False)
-    models = Models(tmp_path / "checkpoints", (f"{own}/", "owner/faces"), "cpu")
-    assert models.names == ["own", "faces", "tiny"]
+    models = Models(tmp_path / "found", (f"{own}/", "owner/faces"), "cpu")
+    assert models.names == ["own", "faces", "celeba64", "apple", "zebra"]
     assert models.get() is models.get("own")
 
 
@@ -49,67 +39,41 @@ def test_a_model_is_loaded_once_also_by_many_at_a_time(tmp_path, monkeypatch):
     assert got[0].device.type == "cpu"
 
 
-def test_unknown_model_is_named_and_the_known_ones_are_offered(tmp_path):
+@pytest.mark.parametrize("name", ["nope", "", "../tiny", "/etc"])
+def test_unknown_model_is_named_and_the_known_ones_are_offered(tmp_path, name):
     save_tiny(tmp_path / "tiny", ratio=False)
-    models = Models(tmp_path)
-    for name in ("nope", "", "../tiny", str(tmp_path / "tiny")):
-        with pytest.raises(CheckpointError, match=r"There is no model .*; choose tiny") as error:
-            models.get(name)
-        assert_sentence(error)
+    with refused(CheckpointError, r"There is no model .*; choose tiny"):
+        Models(tmp_path).get(name)
 
 
-def test_an_empty_or_missing_folder_has_no_models(tmp_path):
+@pytest.mark.parametrize("name", [None, "tiny"])
+def test_an_empty_or_missing_folder_has_no_models(tmp_path, name):
     for folder in (tmp_path, tmp_path / "missing"):
         models = Models(folder)
         assert models.names == []
-        for name in (None, "tiny"):
-            with pytest.raises(CheckpointError, match="the checkpoints folder is empty") as error:
-                models.get(name)
-            assert_sentence(error)
+        with refused(CheckpointError, "the checkpoints folder is empty"):
+            models.get(name)
 
 
-def truncate(folder):
-    path = folder / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:1000])
-
-
-def forget_weights(folder):
-    (folder / "model.safetensors").unlink()
-
-
-def foreign(folder):
-    (folder / "config.json").write_text('{"architectures": ["UNet"]}')
-
-
-def not_json(folder):
-    (folder / "config.json").write_text("{")
-
-
-def future(folder):
-    path = folder / "config.json"
-    path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 99'))
-
-
-@pytest.mark.parametrize("damage", [truncate, forget_weights, foreign, not_json, future])
-def test_a_broken_model_leaves_its_neighbour_usable(tmp_path, damage):
-    good = save_tiny(tmp_path / "tiny", ratio=False)
-    shutil.copytree(good, tmp_path / "broken")
-    damage(tmp_path / "broken")
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("model.safetensors", b"torn"),
+        ("config.json", b"{"),
+        ("config.json", b'{"architectures": ["UNet"]}'),
+    ],
+)
+def test_a_broken_model_leaves_its_neighbour_usable_and_can_be_mended(tmp_path, file, content):
+    save_tiny(tmp_path / "tiny", ratio=False)
+    broken = save_tiny(tmp_path / "broken", ratio=False) / file
+    good = broken.read_bytes()
+    broken.write_bytes(content)
     models = Models(tmp_path, device="cpu")
     assert models.names == ["broken", "tiny"]
     for _ in range(2):  # and it stays refused
-        with pytest.raises(CheckpointError) as error:
+        with refused(CheckpointError, "The model broken cannot be used: ") as error:
             models.get("broken")
-        assert_sentence(error)
+        assert str(tmp_path) not in str(error.value)
     assert models.get("tiny").generate(1, steps=2).result().shape == (1, 3, 16, 16)
-
-
-def test_a_mended_model_loads(tmp_path):
-    folder = save_tiny(tmp_path / "tiny", ratio=False)
-    weights = (folder / "model.safetensors").read_bytes()
-    truncate(folder)
-    models = Models(tmp_path, device="cpu")
-    with pytest.raises(CheckpointError):
-        models.get()
-    (folder / "model.safetensors").write_bytes(weights)
-    assert models.get().name == "tiny"
+    broken.write_bytes(good)
+    assert models.get("broken").sigma == models.get("tiny").sigma
