@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,13 +26,19 @@ def restricted() -> None:
 
 
 @pytest.fixture(scope="session")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any]]:
-    """Address and models of a server with a good model and a broken one."""
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A good model and a broken one."""
     folder = tmp_path_factory.mktemp("checkpoints")
     save_tiny(folder / "tiny")
     save_tiny(folder / "zbroken")
     (folder / "zbroken" / "model.safetensors").write_bytes(b"not weights")
-    with serving(folder) as running:
+    return folder
+
+
+@pytest.fixture(scope="session")
+def studio(checkpoints: Path) -> Iterator[tuple[str, Any]]:
+    """Address and models of a running server."""
+    with serving(checkpoints) as running:
         yield running
 
 

@@ -33,5 +33,5 @@ def test_serves_the_page_with_its_models(tmp_path):
                     time.sleep(0.2)
         finally:
             server.terminate()
-    assert "Schrödinger Bridge Studio" in text 
+    assert "Schrödinger Bridge Studio" in text
     assert "own-model" in text and "found-model" in text

@@ -35,10 +35,12 @@ def test_digits_have_their_centre_of_mass_in_the_middle():
 
 
 def test_where_and_how_large_one_draws_does_not_matter():
-    script = glyphs.SCRIPTS["digits"]
     small = [[(0.6 + 0.3 * x, 0.1 + 0.3 * y) for x, y in line] for line in glyphs.DIGITS["4"]]
-    pair = [glyphs.write(strokes, script, SIZE) for strokes in (small, glyphs.DIGITS["4"])]
-    assert np.abs(pair[0] - pair[1]).mean() < 0.02
+    one, other = (
+        glyphs.write(strokes, glyphs.SCRIPTS["digits"], SIZE)
+        for strokes in (small, glyphs.DIGITS["4"])
+    )
+    assert np.abs(one - other).mean() < 0.02
 
 
 def test_a_plain_pen_draws_where_it_is_drawn():
@@ -50,13 +52,10 @@ def test_a_plain_pen_draws_where_it_is_drawn():
     ("strokes", "words"),
     [
         (None, "drawing is empty"),
-        ([], "drawing is empty"),
         ([[]], "drawing is empty"),
-        ([[(0.5, 0.5)]], "a dot"),
         ([[(0.5, 0.5), (0.51, 0.5)]], "a dot"),
         ([[(0.1, 0.1), (2, 0.5)]], "leaves its square"),
         ([[(0.1, 0.1), (float("nan"), 0.5)]], "leaves its square"),
-        ("circle", "list of lists"),
         ([[1, 2]], "list of lists"),
         ([[(1, 2, 3)]], "list of lists"),
         ([[{"x": 1}]], "list of lists"),

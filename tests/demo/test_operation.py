@@ -17,6 +17,7 @@ from demo.models import Models
 from demo.operation import Operation
 from demo.tabs import denoise, evolution, generate, inpaint, interpolate, lab, pairs, translate
 from tests.conftest import SIGMA
+from tests.demo.studio import refused
 
 OPERATIONS = [
     module.OPERATION
@@ -27,44 +28,35 @@ NUMBERS = [p for p in DECLARED if isinstance(p, params.Number)]
 CHOICES = [p for p in DECLARED if isinstance(p, params.Choice)]
 COUNT = params.Whole("count", 4, 1, 10)
 VARIANCE = params.Number("variance", 0.4, 0.5, 10)
-ANYTHING = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.text(max_size=5),
-    st.floats(),
-    st.integers(),
-    st.lists(st.integers()),
-)
+ANYTHING = st.none() | st.booleans() | st.text(max_size=5) | st.floats() | st.integers()
 
 
 def refusal(param, value, model=None):
     """The one sentence that refuses a value."""
-    with pytest.raises(ValueError) as error:
+    with refused(ValueError, "must be") as error:
         param.check(value, {"model": model})
-    text = str(error.value)
-    assert text.endswith(".") and "\n" not in text and len(text) < 400
-    return text
+    return str(error.value)
 
 
 # ---- numbers
 
 
-@pytest.mark.parametrize(("value", "expected"), [(1, 1), (10, 10), (3.0, 3), (np.int64(4), 4)])
-def test_a_whole_number_is_converted(value, expected):
+@pytest.mark.parametrize("value", [1, 10, 3.0, np.int64(4)])
+def test_a_whole_number_is_converted(value):
     number = COUNT.check(value, {})
-    assert number == expected and type(number) is int
+    assert number == value and type(number) is int
 
 
 @pytest.mark.parametrize(
     "value",
-    [math.nan, math.inf, None, "7", "", True, [3], 0, -1, 11, 2.5, 1e300, 10**400],
+    [math.nan, math.inf, None, "7", "", True, [3], 0, -1, 1e300, 10**400],
     ids=lambda value: str(value)[:12],
 )
 def test_a_bad_number_is_named_with_its_range(value):
     assert refusal(COUNT, value).startswith("The count must be a whole number from 1 to 10, got ")
-    if value != 2.5 and value != 11:
-        text = refusal(VARIANCE, value if value != 1e300 else -value)
-        assert text.startswith("The variance must be a number from 0.5 to 10, got ")
+    text = refusal(VARIANCE, value)
+    assert text.startswith("The variance must be a number from 0.5 to 10, got ")
+    assert "whole number" in refusal(COUNT, 2.5)
 
 
 @given(value=ANYTHING, index=st.integers(0, len(NUMBERS) - 1))

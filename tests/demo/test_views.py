@@ -16,24 +16,17 @@ REPORT = Report(model="m", seed=1, mode="fast", solver=HOSTILE, steps=2, nfe=2, 
 
 
 def test_labels_are_escaped_everywhere(face):
-    pieces = [
-        views.face_grid([face], [HOSTILE], recipe={}),
-        views.error_html(HOSTILE),
-        views.note_html(HOSTILE),
-        views.done_html(REPORT, HOSTILE),
-    ]
-    for piece in pieces:
+    grid = views.face_grid([face], [HOSTILE], recipe={})
+    pieces = [views.error_html(HOSTILE), views.note_html(HOSTILE), views.done_html(REPORT, HOSTILE)]
+    for piece in (grid, *pieces):
         assert "<script" not in piece and "&lt;script" in piece
         assert 'alert("' not in piece  # a quote would end its attribute
 
 
-def test_a_film_is_read_back_as_it_was(face):
+def test_a_film_and_a_grid_are_read_back_as_they_were(face):
     film = json.loads(views.film({HOSTILE: [face], "b": [face]}, [HOSTILE], ends=(HOSTILE,) * 3))
     assert film["captions"] == [HOSTILE] and film["track"]["ends"] == [HOSTILE] * 3
     assert all(frame.startswith("data:image/png") for frame in film["layers"][HOSTILE])
-
-
-def test_a_face_carries_its_recipe(face):
     grid = views.face_grid([face], ["seed 7"], recipe={"seed": 7})
     assert 'download="seed-7.png"' in grid and 'alt="seed 7"' in grid
     assert "download" not in views.face_grid([face], ["drawing"])

@@ -6,7 +6,6 @@ import json
 from itertools import pairwise
 
 import gradio as gr
-import numpy as np
 import pytest
 
 from demo import plane
