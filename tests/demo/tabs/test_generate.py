@@ -33,15 +33,6 @@ def test_it_draws_what_the_engine_draws(bridge, start):
     assert np.array_equal(result.shown, runs.pictures(expected))
 
 
-@pytest.mark.usefixtures("slowly")
-def test_leaving_stops_the_engine(bridge, calls):
-    defaults = {"count": 1, "seed": 0, "solver": None, "mode": "fast", "start": "closed form"}
-    run = OPERATION.run(model=bridge, steps=50, **defaults)
-    next(run)
-    run.close()
-    assert len(calls) == 1
-
-
 @pytest.mark.parametrize("operation", [OPERATION, evolution.OPERATION], ids=lambda one: one.name)
 def test_paper_mode_needs_its_network(bridge_without_ratio, operation):
     with pytest.raises(ValueError, match=r"Paper mode .* tiny .* choose fast mode"):
