@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -62,13 +61,6 @@ def test_a_form_that_cannot_be_put_together_is_refused(line, tmp_path, monkeypat
 
 
 # ---- Styles
-
-
-def test_every_important_has_its_reason_above():
-    lines = assets.STYLE.read_text(encoding="utf-8").splitlines()
-    for above, line in pairwise(lines):
-        if "!important;" in line:
-            assert re.search(r"biome-ignore lint/complexity/noImportantStyles: \w+", above), line
 
 
 def test_no_selector_has_a_comma_that_gradio_would_split():
