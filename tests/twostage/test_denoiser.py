@@ -9,36 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from sbcore.twostage.denoiser import Denoiser, DenoiserConfig, image_denoiser, point_denoiser
-from sbcore.twostage.wiener import WienerFilter
 from tests.conftest import TINY, tiny_denoiser
 from tests.oracles import isotropic
-
-SHAPE = (1, 3, 4)  # a picture of 12 values
-DIM = 12
-
-
-def random_wiener(rank: int, seed: int = 0) -> WienerFilter:
-    """A float64 filter with random directions and variances."""
-    generator = torch.Generator().manual_seed(seed)
-    linear = WienerFilter(DIM, rank).double()
-    start = torch.randn(DIM, DIM, generator=generator, dtype=torch.float64)
-    linear.basis.copy_(torch.linalg.qr(start).Q[:rank])
-    linear.eigenvalues.copy_(5.0 / torch.arange(1, rank + 1, dtype=torch.float64) ** 1.2)
-    linear.rest.fill_(0.07)
-    return linear
-
-
-def noise(*shape: int, seed: int = 1) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
-MASKS = {
-    "left": [1, 1, 0, 0] * 3,
-    "one hole": [1] * 11 + [0],
-    "one known": [0] * 5 + [1] + [0] * 6,
-    "nothing known": [0] * 12,
-}
+from tests.twostage.loops import MASKS, SHAPE, noise, random_wiener
 
 
 def box_mask(n: int) -> Tensor:
@@ -47,12 +20,11 @@ def box_mask(n: int) -> Tensor:
     return mask
 
 
-@pytest.mark.parametrize("s", [0.01, 0.5, 40.0])
-def test_untrained_denoiser_is_the_wiener_filter(s: float) -> None:
-    denoiser = image_denoiser(TINY)
+def test_untrained_denoiser_is_the_wiener_filter() -> None:
+    denoiser, s = image_denoiser(TINY), torch.tensor([0.01, 40.0])
     denoiser.linear.load_state_dict(tiny_denoiser().linear.state_dict())
     v = torch.randn(2, *TINY.shape)
-    torch.testing.assert_close(denoiser(v, s), denoiser.linear(v, torch.full((2,), s)))
+    torch.testing.assert_close(denoiser(v, s), denoiser.linear(v, s))
 
 
 def test_denoiser_adds_the_network_scaled_by_the_error_of_the_filter() -> None:
@@ -131,21 +103,9 @@ def test_content_of_the_hole_of_known_and_of_the_known_part_of_v_is_ignored() ->
     assert torch.equal(denoiser(v, 2.0, scribbled, mask), denoised)
     noisy = torch.where(mask > 0, torch.full_like(v, math.nan), v)
     assert torch.equal(denoiser(noisy, 2.0, known, mask), denoised)
-
-
-@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.float32])
-def test_masks_of_any_type_mean_the_same(dtype: torch.dtype) -> None:
-    denoiser, known = tiny_denoiser(), torch.randn(1, *TINY.shape)
-    v, mask = torch.randn(1, *TINY.shape), box_mask(1)
-    torch.testing.assert_close(
-        denoiser(v, 1.0, known, mask.to(dtype)), denoiser(v, 1.0, known, mask), rtol=0, atol=0
-    )
-
-
-def test_empty_mask_is_the_unconditional_denoiser() -> None:
-    denoiser, v = tiny_denoiser(), torch.randn(2, *TINY.shape)
-    empty = torch.zeros(2, 1, 16, 16)
-    assert torch.equal(denoiser(v, 1.0, torch.zeros_like(v), empty), denoiser(v, 1.0))
+    for dtype in (torch.bool, torch.uint8):
+        assert torch.equal(denoiser(v, 2.0, known, mask.to(dtype)), denoised)
+    assert torch.equal(denoiser(v, 2.0, known, torch.zeros_like(mask)), denoiser(v, 2.0))
 
 
 def test_unconditional_denoiser_refuses_a_mask() -> None:
@@ -166,20 +126,15 @@ def test_bf16_stays_inside_the_trunk() -> None:
     ("options", "message"),
     [
         ({"channels": (8, 16)}, "same length"),
-        ({"attention": (False,)}, "same length"),
         ({"channels": (64, 128, 250)}, "multiples of 8"),
-        ({"channels": (0, 128, 256)}, "channels"),
         ({"channels": (), "blocks": (), "attention": ()}, "channels"),
         ({"image_size": 60}, "image_size must be a multiple of 8"),
         ({"image_size": 0}, "image_size"),
-        ({"image_size": -64}, "image_size"),
         ({"image_channels": 0}, "image_channels"),
         ({"patch": 0}, "patch"),
-        ({"patch": -2}, "patch"),
         ({"blocks": (2, 0, 2)}, "blocks"),
         ({"rank": -1}, "rank"),
         ({"rank": 3 * 64 * 64 + 1}, "rank must be in"),
-        ({"dropout": 1.5}, "dropout"),
         ({"dropout": math.nan}, "dropout"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import pytest
@@ -18,11 +17,14 @@ from tests.oracles import Counter, isotropic
 from tests.twostage.loops import BLOBS, BRIDGE, SEEDS, SIGMA, TAU, Tape, draws, log_ratio, states
 
 
-@pytest.mark.parametrize("n3", [1, 3])
-@pytest.mark.parametrize("self_normalised", [False, True])
-def test_algorithm1_stage1_replays_the_printed_algorithm(n3: int, self_normalised: bool) -> None:
-    n1 = 8
-    settings = PaperMode(n1=n1, n2=5, n3=n3, self_normalised=self_normalised)
+@pytest.mark.parametrize(
+    ("n3", "self_normalised", "clip"), [(1, False, None), (3, False, 0.5), (3, True, None)]
+)
+def test_algorithm1_stage1_replays_the_printed_algorithm(
+    n3: int, self_normalised: bool, clip: float | None
+) -> None:
+    n1, most = 8, math.inf if clip is None else clip
+    settings = PaperMode(n1=n1, n2=5, n3=n3, self_normalised=self_normalised, clip=clip)
     x = torch.zeros(3, 2, dtype=torch.float64)
     got = states(algorithm1_stage1(BLOBS.denoised, log_ratio, x, draws(), settings, **BRIDGE))
 
@@ -35,31 +37,14 @@ def test_algorithm1_stage1_replays_the_printed_algorithm(n3: int, self_normalise
         for z in numerator_z:
             y = x + math.sqrt(TAU * (1 - t)) * z
             gradient = BLOBS.score(y, SIGMA) + math.sqrt((1 - t) / TAU) * z
-            numerator += log_ratio(y).exp()[:, None] * gradient
+            numerator += log_ratio(y).clamp(-most, most).exp()[:, None] * gradient
         for z in denominator_z:
             y = x + math.sqrt(TAU * (1 - t)) * z
-            denominator += log_ratio(y).exp()[:, None]
+            denominator += log_ratio(y).clamp(-most, most).exp()[:, None]
         b = x / TAU + numerator / denominator
         x = x + TAU / n1 * b + math.sqrt(TAU / n1) * draw()
         expected.append(x)
     torch.testing.assert_close(got, torch.stack(expected), rtol=1e-6, atol=1e-6)
-
-
-def test_algorithm1_stage1_replays_the_clip() -> None:
-    settings = PaperMode(n1=4, n2=1, n3=2, clip=0.5)
-    x = torch.zeros(3, 2, dtype=torch.float64)
-    got = states(algorithm1_stage1(BLOBS.denoised, log_ratio, x, draws(), settings, **BRIDGE))
-    clipped = states(
-        algorithm1_stage1(
-            BLOBS.denoised,
-            lambda y: log_ratio(y).clamp(-0.5, 0.5),
-            x,
-            draws(),
-            PaperMode(n1=4, n2=1, n3=2),
-            **BRIDGE,
-        )
-    )
-    torch.testing.assert_close(got, clipped)
 
 
 def test_algorithm1_stage1_with_the_exact_drift_follows_the_drift_by_autograd() -> None:
@@ -139,7 +124,7 @@ def test_algorithm2_replays_the_printed_algorithm(shared: bool, final_denoise: b
 
 
 @pytest.mark.parametrize("final_denoise", [True, False])
-@pytest.mark.parametrize("c", [0.0625, 1.0, 50.0])
+@pytest.mark.parametrize("c", [0.0, 0.0625, 50.0])
 def test_stage2_variance_follows_the_closed_recursion(c: float, final_denoise: bool) -> None:
     """The run is a linear map of (start, noise of each step); one-hot draws give its matrix."""
     n2, sigma = 20, 2.0
@@ -163,24 +148,6 @@ def test_stage2_variance_follows_the_closed_recursion(c: float, final_denoise: b
     if final_denoise:
         v *= (c / (c + sigma**2 / n2)) ** 2
     assert variance.item() == pytest.approx(v, rel=1e-10)
-
-
-def test_without_the_last_tweedie_step_noise_of_one_step_stays() -> None:
-    """For a point mass the output is exactly N(0, sigma^2 / N2): 16/255 at sigma = 2."""
-    start = torch.zeros(1, 20_000, dtype=torch.float64)
-    for final_denoise, expected in ((False, 2 / math.sqrt(1000)), (True, 0.0)):
-        draw = draws([0], (20_000,))
-        run = algorithm1_stage2(
-            lambda v, s: 0 * v,
-            start,
-            draw,
-            steps=1000,
-            s_start=2.0,
-            sigma=2.0,
-            final_denoise=final_denoise,
-        )
-        *_, last = itertools.islice(run, 1000)
-        assert last.x.std().item() == pytest.approx(expected, rel=0.02)
 
 
 def test_algorithm1_stage2_is_the_euler_maruyama_solver_on_the_linear_grid() -> None:
@@ -250,24 +217,18 @@ def test_stage1_evaluations_equal_the_formula_and_the_true_count(
 
 @pytest.mark.parametrize("final_denoise", [True, False])
 def test_stage2_and_algorithm2_evaluations_equal_the_true_count(final_denoise: bool) -> None:
-    counter = Counter(BLOBS.denoised)
-    start = torch.zeros(3, 2, dtype=torch.float64)
-    *_, last = algorithm1_stage2(
-        counter,
-        start,
-        draws(),
-        steps=6,
-        s_start=SIGMA,
-        sigma=SIGMA,
-        final_denoise=final_denoise,
-    )
-    assert last.nfe == Evaluations(6 + final_denoise) and counter.rows == 3 * (6 + final_denoise)
-
-    counter = Counter(lambda v, s: 0.5 * v)
-    known, mask = torch.zeros(3, 1, 2, 2), torch.ones(3, 1, 2, 2).triu()
-    draw, settings = draws(SEEDS, (1, 2, 2)), PaperMode(n2=6, final_denoise=final_denoise)
-    *_, last = algorithm2(counter, known, mask, draw, settings, sigma=SIGMA)
-    assert last.nfe == Evaluations(6 + final_denoise) and counter.rows == 3 * (6 + final_denoise)
+    denoise = Counter(lambda v, s: 0.5 * v)
+    x, known = torch.zeros(3, 2, dtype=torch.float64), torch.zeros(3, 1, 2, 2)
+    settings = PaperMode(n2=6, final_denoise=final_denoise)
+    options = {"steps": 6, "s_start": SIGMA, "sigma": SIGMA, "final_denoise": final_denoise}
+    draw, mask = draws(SEEDS, (1, 2, 2)), torch.ones(3, 1, 2, 2).triu()
+    for run in (
+        algorithm1_stage2(denoise, x, draws(), **options),
+        algorithm2(denoise, known, mask, draw, settings, sigma=SIGMA),
+    ):
+        denoise.calls = 0
+        *_, last = run
+        assert last.nfe == Evaluations(denoise.calls) and denoise.calls == 6 + final_denoise
 
 
 @pytest.mark.parametrize(
@@ -276,13 +237,8 @@ def test_stage2_and_algorithm2_evaluations_equal_the_true_count(final_denoise: b
         ({"n1": 0}, "n1"),
         ({"n2": -1}, "n2"),
         ({"n3": 0}, "n3"),
-        ({"n1": 2.5}, "n1"),
-        ({"n2": float("nan")}, "n2"),
-        ({"n2": float("inf")}, "n2"),
-        ({"n1": True}, "n1"),
         ({"drift": "guess"}, "drift"),
         ({"clip": -1.0}, "clip"),
-        ({"clip": float("nan")}, "clip"),
     ],
 )
 def test_bad_paper_settings_are_refused_by_name(options: dict, name: str) -> None:

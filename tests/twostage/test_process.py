@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sbcore.twostage import process
-from tests.oracles import Mixture, isotropic, ring, slope, three_blobs
+from tests.oracles import Mixture, isotropic, slope, three_blobs
 
 BRIDGES = [(1.0, 5.0), (1.0, 1.0), (1.5, 1.0)]  # tau > sigma^2, tau = sigma^2, tau < sigma^2
 scales = st.floats(0.05, 10)
@@ -25,12 +25,6 @@ scales = st.floats(0.05, 10)
 def test_stage1_time_inverts_the_noise_level(t: float, sigma: float, tau: float) -> None:
     s = process.stage1_noise_level(t, sigma, tau)
     assert process.stage1_time(s, sigma, tau) == pytest.approx(t, rel=1e-6)
-
-
-@given(excess=st.floats(0, 100), sigma=scales, tau=scales)
-def test_stage1_noise_level_inverts_the_time(excess: float, sigma: float, tau: float) -> None:
-    t = process.stage1_time(sigma + excess, sigma, tau)
-    assert process.stage1_noise_level(t, sigma, tau) == pytest.approx(sigma + excess, rel=1e-6)
 
 
 @given(t=st.floats(0, 1), sigma=scales)
@@ -66,9 +60,9 @@ def bridge_state(data: Mixture, t: float, sigma: float, tau: float, n: int = 64)
 
 
 @pytest.mark.parametrize(("sigma", "tau"), BRIDGES)
-@pytest.mark.parametrize("t", [1e-4, 0.01, 0.3, 0.5, 0.9, 0.999, 1.0])
-@pytest.mark.parametrize("data", [three_blobs(), ring()], ids=["blobs", "ring"])
-def test_exact_drift_equals_equation_5(data: Mixture, t: float, sigma: float, tau: float) -> None:
+@pytest.mark.parametrize("t", [1e-4, 0.3, 0.999, 1.0])
+def test_exact_drift_equals_equation_5(t: float, sigma: float, tau: float) -> None:
+    data = three_blobs()
     x = bridge_state(data, t, sigma, tau)
     denoised = data.denoised(x / t, process.stage1_noise_level(t, sigma, tau))
     drift = process.exact_stage1_drift(denoised, x, t, sigma=sigma, tau=tau)
@@ -82,20 +76,6 @@ def test_exact_drift_starts_as_the_mean(sigma: float, tau: float) -> None:
     drift = process.exact_stage1_drift(data.mean[None], zero, 0.0, sigma=sigma, tau=tau)
     torch.testing.assert_close(drift, data.mean[None])
     torch.testing.assert_close(drift, data.bridge_drift(zero, 0.0, sigma, tau))
-
-
-@pytest.mark.parametrize(("sigma", "tau"), BRIDGES)
-def test_exact_drift_ends_as_the_gradient_of_the_log_ratio(sigma: float, tau: float) -> None:
-    data = three_blobs()
-    x = data.sample(20, s=sigma)
-    drift = process.exact_stage1_drift(data.denoised(x, sigma), x, 1.0, sigma=sigma, tau=tau)
-    torch.testing.assert_close(drift, x + tau * data.score(x, sigma), rtol=1e-9, atol=1e-9)
-
-
-def test_exact_drift_with_tau_equal_to_variance_is_the_denoiser() -> None:
-    x, denoised = torch.randn(5, 2), torch.randn(5, 2)
-    drift = process.exact_stage1_drift(denoised, x, 0.37, sigma=1.5, tau=2.25)
-    torch.testing.assert_close(drift, denoised)
 
 
 @given(t=st.floats(0, 1), sigma=scales, tau=scales)
@@ -233,7 +213,7 @@ def test_clip_bounds_the_log_ratio() -> None:
     assert not torch.allclose(clipped, free) and not torch.allclose(clipped, unit)
 
 
-@pytest.mark.parametrize("level", [-1e4, 1e4, 3e38])
+@pytest.mark.parametrize("level", [-1e4, 3e38])
 @pytest.mark.parametrize("self_normalised", [True, False])
 def test_huge_log_ratios_do_not_overflow(level: float, self_normalised: bool) -> None:
     """Only differences of log ratios matter, and exp is never taken of a log ratio itself."""

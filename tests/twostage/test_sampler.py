@@ -17,19 +17,28 @@ from sbcore.twostage.sampler import reverse_steps
 from sbcore.twostage.solvers import SOLVERS, Evaluation, last_step
 from sbcore.twostage.wiener import WienerFilter
 from tests.oracles import Counter, slope
-from tests.twostage.loops import BLOBS, BRIDGE, SEEDS, SIGMA, TAU, Tape, draws, states
+from tests.twostage.loops import (
+    BLOBS,
+    BRIDGE,
+    SEEDS,
+    SIGMA,
+    TAU,
+    Tape,
+    draws,
+    gaussian_filter,
+)  # fmt: skip
 
 LINEAR = WienerFilter(2, 0).double()  # EDM's: any variance will do
 
 
 @pytest.mark.parametrize("name", SOLVERS)
-def test_reverse_steps_replays_the_rule(name: str) -> None:
+def test_reverse_steps_replays_the_rule_at_one_evaluation_a_step(name: str) -> None:
     solver, grid, v = SOLVERS[name], karras_grid(6, 4.0, 0.05), BLOBS.sample(3, s=4.0)
-    rule = solver.rule(LINEAR)
-    run = reverse_steps(BLOBS.denoised, v, grid, solver, draws(), **BRIDGE, linear=LINEAR)
-    got = list(run)
+    rule, counter = solver.rule(LINEAR), Counter(BLOBS.denoised)
+    run = reverse_steps(counter, v, grid, solver, draws(), **BRIDGE, linear=LINEAR)
     draw, history = draws(), []
-    for step, (s, s_next) in zip(got, itertools.pairwise(grid), strict=True):
+    for step, (s, s_next) in zip(run, itertools.pairwise(grid), strict=True):
+        assert step.nfe == Evaluations(step.index) and counter.calls == step.index
         history.insert(0, Evaluation(s, BLOBS.denoised(v, s), v))
         if s_next == 0:
             v = last_step(history[0], LINEAR)
@@ -42,12 +51,12 @@ def test_reverse_steps_replays_the_rule(name: str) -> None:
 
 def test_stage1_equals_the_reverse_sde_along_the_same_brownian_path() -> None:
     """v = X / t turns the stage-1 SDE into the variance-exploding one: same path, same end."""
-    counts, gaps, seeds = [50, 200, 800], [], tuple(range(100))
+    counts, gaps, seeds = [50, 400], [], tuple(range(50))
     for n1 in counts:
         first = n1 // 10  # v is infinite at t = 0: hand over at t = 1/10
         draw = draws(seeds)
         written = [draw() for _ in range(n1)]
-        zero = torch.zeros(100, 2, dtype=torch.float64)
+        zero = torch.zeros(50, 2, dtype=torch.float64)
         settings = PaperMode(n1=n1, n2=1, drift="exact")
         run = list(algorithm1_stage1(BLOBS.denoised, None, zero, Tape(written), settings, **BRIDGE))
         v = run[first - 1].x / (first / n1)
@@ -96,17 +105,6 @@ def test_steps_of_a_two_stage_run_are_numbered_timed_and_split_at_sigma() -> Non
     assert first[0].t == pytest.approx(process.stage1_time(grid[1], SIGMA, TAU))
 
 
-@pytest.mark.parametrize("name", SOLVERS)
-def test_every_solver_costs_one_evaluation_a_step(name: str) -> None:
-    counter = Counter(BLOBS.denoised)
-    v = torch.ones(3, 2, dtype=torch.float64)
-    grid = karras_grid(8, 4.0, 0.05)
-    run = reverse_steps(counter, v, grid, SOLVERS[name], draws(), **BRIDGE, linear=LINEAR)
-    for step in run:
-        assert step.nfe == Evaluations(step.index) and counter.calls == step.index
-    assert counter.calls == 8
-
-
 def all_loops(denoise: Counter, ratio: Counter) -> dict[str, Iterator[Step]]:
     x = torch.zeros(3, 2, dtype=torch.float64)
     settings, grid = PaperMode(n1=5, n2=5), karras_grid(5, 4.0, 0.05)
@@ -130,40 +128,8 @@ def test_a_loop_calls_no_network_before_it_is_asked_nor_after_it_is_left(loop: s
     for step in run:
         if step.index == 2:
             break
-    calls = denoise.calls, ratio.calls
-    assert denoise.calls == 2
     run.close()
-    assert (denoise.calls, ratio.calls) == calls
-    assert list(run) == []
-
-
-@pytest.mark.parametrize("loop", ["reverse_steps", "stage1", "stage2", "algorithm2"])
-def test_an_error_of_the_consumer_or_of_the_network_propagates_and_stops_the_loop(
-    loop: str,
-) -> None:
-    denoise = Counter(lambda v, s: 0.5 * v)
-    ratio = Counter(lambda x: torch.zeros(len(x), dtype=x.dtype))
-    with pytest.raises(RuntimeError, match="stop"):
-        for _ in all_loops(denoise, ratio)[loop]:
-            raise RuntimeError("stop")
-    assert denoise.calls == 1
-
-    def broken(v: Tensor, s: float) -> Tensor:
-        raise MemoryError("no room")
-
-    with pytest.raises(MemoryError, match="no room"):
-        next(all_loops(Counter(broken), ratio)[loop])
-
-
-def test_paths_of_a_picture_do_not_depend_on_its_batch() -> None:
-    grid, solver = karras_grid(6, 4.0, 0.05), SOLVERS["dpmpp_2m_sde"]
-    start = BLOBS.sample(3, s=4.0)
-
-    def run(rows: list[int]) -> Tensor:
-        draw = draws(tuple(SEEDS[i] for i in rows))
-        return states(reverse_steps(BLOBS.denoised, start[rows], grid, solver, draw, **BRIDGE))
-
-    torch.testing.assert_close(run([0, 1, 2])[:, 1:2], run([1]), rtol=1e-12, atol=1e-12)
+    assert denoise.calls == 2 and list(run) == []
 
 
 # ----------------------------------------------------------------------------------------------
@@ -171,34 +137,29 @@ def test_paths_of_a_picture_do_not_depend_on_its_batch() -> None:
 
 
 VARIANCES = torch.tensor([0.002, 0.004, 0.01, 0.1], dtype=torch.float64)
+SMALL = gaussian_filter(VARIANCES)
 
 
 def gaussian_end(name: str, evaluations: int) -> Tensor:
     """Variance of Gaussian data at the end of a run, over the true one: its map, by unit inputs."""
-    linear, grid = WienerFilter(4, 4).double(), karras_grid(evaluations, 2.0, 0.03)
-    linear.basis.copy_(torch.eye(4))
-    linear.eigenvalues.copy_(VARIANCES)
     units = torch.eye(evaluations + 1, dtype=torch.float64)[..., None].expand(-1, -1, 4)
-    start = units[0] * (VARIANCES + 4).sqrt()
     *_, last = reverse_steps(
-        lambda v, s: VARIANCES / (VARIANCES + s**2) * v,
-        start, grid, SOLVERS[name], Tape(list(units[1:])), sigma=2.0, tau=8.0, linear=linear,
+        lambda v, s: VARIANCES / (VARIANCES + s**2) * v, units[0] * (VARIANCES + 4).sqrt(),
+        karras_grid(evaluations, 2.0, 0.03), SOLVERS[name], Tape(list(units[1:])),
+        sigma=2.0, tau=8.0, linear=SMALL,
     )  # fmt: skip
     return last.x.square().sum(0) / VARIANCES
 
 
-@pytest.mark.parametrize("s", [0.01, 0.03, 0.5])
+@pytest.mark.parametrize("s", [0.01, 0.5])
 def test_last_step_keeps_the_variance_of_gaussian_data(s: float) -> None:
     """D alone would leave l / (l + s^2) of it."""
-    linear = WienerFilter(4, 4).double()
-    linear.basis.copy_(torch.eye(4))
-    linear.eigenvalues.copy_(VARIANCES)
     v = (VARIANCES + s**2).sqrt()[None]
-    end = last_step(Evaluation(s, VARIANCES / (VARIANCES + s**2) * v, v), linear)
+    end = last_step(Evaluation(s, VARIANCES / (VARIANCES + s**2) * v, v), SMALL)
     torch.testing.assert_close(end.square()[0], VARIANCES, rtol=1e-9, atol=0)
 
 
-@pytest.mark.parametrize("evaluations", [1, 2, 5, 10])
+@pytest.mark.parametrize("evaluations", [1, 5])
 def test_gaussian_data_keep_their_variance_at_any_number_of_evaluations(evaluations: int) -> None:
     ratio = gaussian_end("linear_exact_2", evaluations)
     torch.testing.assert_close(ratio, torch.ones_like(ratio), rtol=1e-9, atol=0)

@@ -14,10 +14,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from sbcore.twostage.grids import karras_grid, linear_variance_grid
 from sbcore.twostage.solvers import MEMORY, SOLVERS, Evaluation, Solver
 from sbcore.twostage.wiener import WienerFilter
 from tests.oracles import Mixture, slope
+from tests.twostage.loops import gaussian_filter
 
 VARIANCES = torch.tensor([0.05, 0.3, 2.0, 30.0], dtype=torch.float64)  # of independent directions
 STOCHASTIC = [name for name, solver in SOLVERS.items() if solver.stochastic]
@@ -29,13 +29,6 @@ ORDERS = {
 WEAK_ORDERS = {
     "euler_maruyama": 1, "exponential_sde": 1, "dpmpp_2m_sde": 2, "er_sde": 2,
 }  # fmt: skip
-
-
-def gaussian_filter(variances: Tensor) -> WienerFilter:
-    linear = WienerFilter(len(variances), len(variances)).double()
-    linear.basis.copy_(torch.eye(len(variances)))
-    linear.eigenvalues.copy_(variances)
-    return linear
 
 
 LINEAR = gaussian_filter(VARIANCES)
@@ -132,19 +125,6 @@ def test_ode_order_against_the_closed_form_flow_of_a_mixture(name: str) -> None:
     assert slope(counts, errors) < ORDERS[name] + 1  # UniPC gains one by its corrector
 
 
-@pytest.mark.parametrize("name", [n for n in DETERMINISTIC if n not in KNOWING])
-def test_ode_order_against_the_closed_form_flow_of_a_gaussian(name: str) -> None:
-    """v(s') = v(s) sqrt((l + s'^2) / (l + s^2))."""
-    counts, errors = [64, 128, 256], []
-    v = torch.ones_like(VARIANCES)
-    levels = equal_levels if name == "ipndm" else log_levels
-    for steps in counts:
-        grid = levels(steps)
-        exact = v * ((VARIANCES + grid[-1] ** 2) / (VARIANCES + grid[0] ** 2)).sqrt()
-        errors.append((ode_end(SOLVERS[name], grid, v) / exact - 1).abs().max().item())
-    assert slope(counts, errors) > min(ORDERS[name], 3) - 0.2  # the first steps are of low order
-
-
 @pytest.mark.parametrize("name", KNOWING)
 @pytest.mark.parametrize("levels", [[5.0, 0.0], [5.0, 1.0, 0.3, 0.0]])
 def test_solvers_that_know_the_linear_part_are_exact_for_gaussian_data(
@@ -157,7 +137,7 @@ def test_solvers_that_know_the_linear_part_are_exact_for_gaussian_data(
 
 @pytest.mark.parametrize("name", STOCHASTIC)
 def test_sde_weak_order_of_the_variance(name: str) -> None:
-    counts, errors = [64, 128, 256, 512], []
+    counts, errors = [64, 128, 256], []
     for steps in counts:
         grid = log_levels(steps)
         _, variance = end_moments(SOLVERS[name], grid)
@@ -179,7 +159,7 @@ def test_sde_mean_is_exact_in_any_number_of_steps(name: str, steps: int) -> None
 @pytest.mark.parametrize("name", ["dpmpp_2m", "dpmpp_2m_sde", "unipc"])
 def test_multistep_rules_keep_their_order_on_a_stretched_grid(name: str) -> None:
     """Steps in ln s grow: the extrapolation must weigh them by their ratio r."""
-    counts, errors = [64, 128, 256, 512], []
+    counts, errors = [64, 128, 256], []
     for steps in counts:
         grid = [5.0 * 0.01 ** ((i / steps) ** 1.8) for i in range(steps + 1)]
         if SOLVERS[name].stochastic:
@@ -223,38 +203,16 @@ def test_er_sde_lies_between_the_ode_and_the_sde() -> None:
     assert 0 < kick < SOLVERS["exponential_sde"].step(v, 2.0, 1.0, history, one)
 
 
-def test_multistep_rules_beat_their_one_step_twins_on_the_default_grid() -> None:
-    grid = karras_grid(20, 5.0, 0.01)[:-1]
-    target = ((VARIANCES + grid[-1] ** 2) / (VARIANCES + grid[0] ** 2)).sqrt()
-    v = torch.ones_like(VARIANCES)
-
-    def ode_error(name: str) -> float:
-        return (ode_end(SOLVERS[name], grid, v) / target - 1).abs().max().item()
-
-    def sde_error(name: str) -> float:
-        _, variance = end_moments(SOLVERS[name], grid)
-        return (variance / (VARIANCES + grid[-1] ** 2) - 1).abs().max().item()
-
-    assert ode_error("unipc") < ode_error("dpmpp_2m") < ode_error("ddim") / 3
-    assert sde_error("dpmpp_2m_sde") < sde_error("exponential_sde") / 2
-    assert sde_error("exponential_sde") < sde_error("euler_maruyama")
-
-
 ENDING = [name for name in SOLVERS if name not in ("euler_maruyama", *KNOWING)]
 
 
-@pytest.mark.parametrize("name", ENDING)
-def test_last_step_returns_the_denoised_picture(name: str) -> None:
+def test_last_step_of_a_rule_is_the_denoised_picture_and_the_noise_of_algorithm_1() -> None:
     v, denoised, before, noise = torch.randn(4, 3, 2)
     history = (Evaluation(0.01, denoised, v), Evaluation(0.05, before, v))
-    last = SOLVERS[name].step(v, 0.01, 0.0, history, noise)
-    torch.testing.assert_close(last, denoised, rtol=0, atol=0)
-
-
-def test_last_step_of_euler_maruyama_leaves_noise_as_algorithm_1_does() -> None:
-    v, denoised, noise = torch.randn(3, 3, 2)
-    last = SOLVERS["euler_maruyama"].step(v, 0.1, 0.0, (Evaluation(0.1, denoised, v),), noise)
-    torch.testing.assert_close(last, denoised + 0.1 * noise)
+    for name in ENDING:
+        assert torch.equal(SOLVERS[name].step(v, 0.01, 0.0, history, noise), denoised)
+    last = SOLVERS["euler_maruyama"].step(v, 0.01, 0.0, history, noise)
+    torch.testing.assert_close(last, denoised + 0.01 * noise)
 
 
 @pytest.mark.parametrize("name", ENDING)
@@ -271,35 +229,10 @@ def test_point_mass_is_solved_exactly_in_any_step(name: str) -> None:
     assert (moved**2 + kick**2).item() == pytest.approx(s_next**2, rel=1e-5)
 
 
-@pytest.mark.parametrize("name", DETERMINISTIC)
-def test_deterministic_rules_need_no_noise_and_stochastic_ones_use_it(name: str) -> None:
+@pytest.mark.parametrize("name", SOLVERS)
+def test_stochastic_rules_use_their_noise_and_the_others_none(name: str) -> None:
     v, denoised = torch.ones(1, 4).double(), torch.zeros(1, 4).double()
-    history, rule = (Evaluation(2.0, denoised, v),), SOLVERS[name].rule(LINEAR)
-    assert torch.equal(rule(v, 2.0, 1.0, history, None), rule(v, 2.0, 1.0, history, v))
-
-
-@pytest.mark.parametrize("name", STOCHASTIC)
-def test_stochastic_rules_use_their_noise(name: str) -> None:
-    v, denoised = torch.ones(2), torch.zeros(2)
-    history, rule = (Evaluation(2.0, denoised, v),), SOLVERS[name].rule()
-    assert not torch.equal(rule(v, 2.0, 1.0, history, 0 * v), rule(v, 2.0, 1.0, history, v))
-
-
-@pytest.mark.parametrize("name", ["dpmpp_2m", "dpmpp_2m_sde"])
-def test_multistep_rules_are_exact_when_the_history_is_constant(name: str) -> None:
-    v, denoised, noise = torch.randn(3, 4, 2)
-    twin = {"dpmpp_2m": "ddim", "dpmpp_2m_sde": "exponential_sde"}[name]
-    history = (Evaluation(2.0, denoised, v), Evaluation(3.0, denoised, v))
-    torch.testing.assert_close(
-        SOLVERS[name].step(v, 2.0, 1.5, history, noise),
-        SOLVERS[twin].step(v, 2.0, 1.5, history, noise),
-    )
-
-
-def test_euler_maruyama_on_the_linear_grid_has_the_step_of_the_paper() -> None:
-    """x + (sigma^2 / N) score + (sigma / sqrt(N)) noise."""
-    v, denoised, noise = torch.randn(3, 4, 2, dtype=torch.float64)
-    s, s_next = linear_variance_grid(10, 2.0)[3:5]
-    stepped = SOLVERS["euler_maruyama"].step(v, s, s_next, (Evaluation(s, denoised, v),), noise)
-    paper = v + 0.4 * (denoised - v) / s**2 + math.sqrt(0.4) * noise
-    torch.testing.assert_close(stepped, paper)
+    history, solver = (Evaluation(2.0, denoised, v),), SOLVERS[name]
+    noise = 0 * v if solver.stochastic else None
+    one, other = (solver.rule(LINEAR)(v, 2.0, 1.0, history, z) for z in (noise, v))
+    assert torch.equal(one, other) != solver.stochastic

@@ -133,11 +133,8 @@ def test_filter_of_few_pictures_does_not_trust_their_span(tmp_path: Path) -> Non
 
 
 def test_rank_0_is_trained_with_edm_preconditioning(tmp_path: Path) -> None:
-    trainer = score(tmp_path, preset=shaped("edm", rank=0), images=16)
-    denoiser = average(trainer)
+    denoiser = average(score(tmp_path, preset=shaped("edm", rank=0)))
     torch.testing.assert_close(denoiser.linear.rest, denoiser.data_std**2)
-    run(trainer)
-    assert Bridge.from_pretrained(tmp_path, "cpu").generate(1, steps=2).result().isfinite().all()
 
 
 def test_a_run_starts_from_published_weights_of_its_own_shape(tmp_path: Path) -> None:

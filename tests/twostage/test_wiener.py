@@ -9,21 +9,9 @@ import torch
 from torch import Tensor
 
 from sbcore.twostage.wiener import WienerFilter
+from tests.twostage.loops import DIM, MASKS, SHAPE, noise, random_wiener
 
-SHAPE = (1, 3, 4)  # a picture of 12 values
-DIM = 12
 LEVELS = [0.01, 0.5, 3.0, 40.0]
-
-
-def random_wiener(rank: int, seed: int = 0) -> WienerFilter:
-    """A float64 filter with random directions and variances."""
-    generator = torch.Generator().manual_seed(seed)
-    linear = WienerFilter(DIM, rank).double()
-    start = torch.randn(DIM, DIM, generator=generator, dtype=torch.float64)
-    linear.basis.copy_(torch.linalg.qr(start).Q[:rank])
-    linear.eigenvalues.copy_(5.0 / torch.arange(1, rank + 1, dtype=torch.float64) ** 1.2)
-    linear.rest.fill_(0.07)
-    return linear
 
 
 def dense(linear: WienerFilter) -> Tensor:
@@ -33,37 +21,23 @@ def dense(linear: WienerFilter) -> Tensor:
     return leading + linear.rest * (torch.eye(linear.dim, dtype=torch.float64) - projector)
 
 
-def noise(*shape: int, seed: int = 1) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
 def power(matrix: Tensor, exponent: float) -> Tensor:
     values, vectors = torch.linalg.eigh(matrix)
     return vectors @ torch.diag(values**exponent) @ vectors.T
 
 
 EYE = torch.eye(DIM, dtype=torch.float64)
-ranks = pytest.mark.parametrize("rank", [0, 1, 5, DIM])
+ranks = pytest.mark.parametrize("rank", [0, 5, DIM])
 
 
 @ranks
-@pytest.mark.parametrize("s", LEVELS)
-def test_wiener_filter_equals_dense_linear_algebra(rank: int, s: float) -> None:
+def test_wiener_filter_equals_dense_linear_algebra_each_picture_at_its_level(rank: int) -> None:
     linear, v = random_wiener(rank), noise(4, *SHAPE)
-    sigma = dense(linear)
-    expected = v.flatten(1) @ (sigma @ torch.linalg.inv(sigma + s**2 * EYE)).T
-    got = linear(v, torch.full((4,), s, dtype=torch.float64))
+    sigma, got = dense(linear), linear(v, torch.tensor(LEVELS, dtype=torch.float64))
     assert got.shape == v.shape
-    torch.testing.assert_close(got.flatten(1), expected, rtol=1e-9, atol=1e-9)
-
-
-@ranks
-def test_wiener_filter_takes_each_picture_at_its_own_level(rank: int) -> None:
-    linear, v = random_wiener(rank), noise(4, *SHAPE)
-    levels = torch.tensor(LEVELS, dtype=torch.float64)
-    alone = torch.cat([linear(v[i : i + 1], levels[i : i + 1]) for i in range(4)])
-    torch.testing.assert_close(linear(v, levels), alone)
+    for s, picture, found in zip(LEVELS, v.flatten(1), got.flatten(1), strict=True):
+        expected = sigma @ torch.linalg.inv(sigma + s**2 * EYE) @ picture
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
 @ranks
@@ -77,7 +51,7 @@ def test_rms_error_equals_the_trace_formula(rank: int) -> None:
         assert got.item() == pytest.approx(math.sqrt(posterior.trace() / DIM), rel=1e-9)
 
 
-@pytest.mark.parametrize("s", LEVELS)
+@pytest.mark.parametrize("s", LEVELS[:2])
 def test_rank_0_is_edm_preconditioning(s: float) -> None:
     """Karras et al. 2022, Table 1: c_skip = d^2 / (s^2 + d^2), c_out = s d / sqrt(s^2 + d^2)."""
     data_std = 0.25
@@ -110,7 +84,7 @@ def test_flow_equals_the_closed_form_and_the_integrated_ode(rank: int) -> None:
     def slope(v: Tensor, log_s: float) -> Tensor:
         return v - linear(v, torch.full((2,), math.exp(log_s), dtype=torch.float64))
 
-    steps, log_s = 400, math.log(5.0)
+    steps, log_s = 200, math.log(5.0)
     h = (math.log(0.3) - log_s) / steps
     for _ in range(steps):
         k1 = slope(v, log_s)
@@ -128,14 +102,6 @@ def test_flow_composes_and_carries_samples_to_samples(rank: int) -> None:
     torch.testing.assert_close(
         linear.flow(linear.flow(z, 3.0, 1.0), 1.0, 0.0), linear.flow(z, 3.0, 0.0)
     )
-
-
-MASKS = {
-    "left": [1, 1, 0, 0] * 3,
-    "one hole": [1] * 11 + [0],
-    "one known": [0] * 5 + [1] + [0] * 6,
-    "nothing known": [0] * 12,
-}
 
 
 @ranks
@@ -156,17 +122,6 @@ def test_sample_given_equals_dense_conditioning_in_the_hole(rank: int, name: str
     torch.testing.assert_close(mean[hole], expected_mean, rtol=1e-8, atol=1e-8)
     covariance = root[:, hole].T @ root[:, hole]
     torch.testing.assert_close(covariance, expected_covariance, rtol=1e-8, atol=1e-8)
-
-
-def test_sample_given_over_many_draws_has_the_conditional_moments() -> None:
-    linear, known = random_wiener(5), noise(*SHAPE, seed=5)
-    sigma, mask = dense(linear), torch.tensor(MASKS["left"]).bool()
-    drawn = linear.sample_given(known, mask.view(1, 3, 4), noise(40_000, *SHAPE)).flatten(1)
-    hole = ~mask
-    gain = sigma[hole][:, mask] @ torch.linalg.inv(sigma[mask][:, mask])
-    expected = sigma[hole][:, hole] - gain @ sigma[mask][:, hole]
-    assert (drawn[:, hole].mean(0) - gain @ known.flatten()[mask]).abs().max() < 0.03
-    assert (drawn[:, hole].T.cov() - expected).abs().max() < 0.05
 
 
 def test_sample_given_agrees_with_known_pixels_up_to_rest_and_ignores_the_hole() -> None:
