@@ -13,23 +13,13 @@ from sbcore import (
     DISTRIBUTIONS,
     SOLVERS,
     DivergedError,
+    Evaluations,
     PaperMode,
     PlaneBridge,
     drawn_distribution,
 )
 from sbcore.plane.bridge import lost
-from sbcore.plane.distributions import Distribution
-from sbcore.twostage import process
-from tests.oracles import Mixture
-
-SIGMA, TAU, PARTICLES = 1.0, 5.0, 3000
-RING = DISTRIBUTIONS["six-gaussians"]
-
-
-def oracle(distribution: Distribution) -> Mixture:
-    k = len(distribution.centres)
-    covariances = distribution.std**2 * torch.eye(2, dtype=torch.float64).expand(k, 2, 2)
-    return Mixture(torch.ones(k), distribution.centres, covariances)
+from tests.plane.truth import RING, SIGMA, TAU, oracle, points
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +36,6 @@ def trained() -> PlaneBridge:
     return bridge
 
 
-def points(n: int = 50, seed: int = 0) -> Tensor:
-    return 3 * torch.randn(n, 2, generator=torch.Generator().manual_seed(seed))
-
-
 def assert_is_the_ring(bridge: PlaneBridge, sample: Tensor, seed: int = 99) -> None:
     """All modes, each with its share of the mass, and no worse than a fresh sample."""
     found = bridge.distances(sample, seed)
@@ -58,9 +44,9 @@ def assert_is_the_ring(bridge: PlaneBridge, sample: Tensor, seed: int = 99) -> N
     assert found["sliced_w2"] <= 2 * found["floor"]
 
 
-@pytest.mark.parametrize("solver", ["dpmpp_2m_sde", "dpmpp_2m", "er_sde", "unipc"])
+@pytest.mark.parametrize("solver", ["dpmpp_2m_sde", "dpmpp_2m"])
 def test_twenty_evaluations_draw_the_ring(exact: PlaneBridge, solver: str) -> None:
-    sample = exact.generate(PARTICLES, solver=solver, steps=20, networks="exact").result()
+    sample = exact.generate(3000, solver=solver, steps=20, networks="exact").result()
     assert_is_the_ring(exact, sample)
     nearest = torch.cdist(sample, RING.modes).amin(1)
     assert float(nearest.square().mean().sqrt()) == pytest.approx(math.sqrt(2) * RING.std, rel=0.1)
@@ -96,18 +82,11 @@ def test_steps_are_numbered_from_the_start_at_zero(exact: PlaneBridge, solver: s
     assert any(step.s == pytest.approx(SIGMA) and step.t == pytest.approx(1) for step in steps)
 
 
-def test_paper_mode_counts_both_networks(exact: PlaneBridge) -> None:
-    paper = PaperMode(n1=4, n2=3, n3=2, self_normalised=True)
-    *_, last = exact.generate(10, mode="paper", paper=paper, networks="exact")
-    assert last.index == last.total == 7
-    assert last.nfe.denoiser == 4 * 2 + 3 + 1 and last.nfe.ratio == 4 * 2
-
-
 def test_a_seed_gives_the_same_particles(exact: PlaneBridge) -> None:
-    again = PlaneBridge(RING, SIGMA, TAU)
-    first = exact.generate(100, seed=3, networks="exact").result()
-    assert torch.equal(first, again.generate(100, seed=3, networks="exact").result())
-    assert not torch.equal(first, exact.generate(100, seed=4, networks="exact").result())
+    first, again, other = (
+        exact.generate(100, seed=seed, networks="exact").result() for seed in (3, 3, 4)
+    )
+    assert torch.equal(first, again) and not torch.equal(first, other)
 
 
 def test_data_away_from_the_middle_are_reached_from_zero() -> None:
@@ -123,25 +102,20 @@ def test_data_away_from_the_middle_are_reached_from_zero() -> None:
     torch.testing.assert_close(sample.mean(0), drawn.mean, atol=0.1, rtol=0)
 
 
-@pytest.mark.parametrize(("sigma", "tau"), [(0.02, 5.0), (30.0, 5.0), (1.0, 0.01), (1.0, 500.0)])
+@pytest.mark.parametrize(("sigma", "tau"), [(0.02, 500.0), (30.0, 0.01)])
 def test_extreme_bridges_still_reach_the_data(sigma: float, tau: float) -> None:
     bridge = PlaneBridge(RING, sigma, tau)
     found = bridge.distances(bridge.generate(2000, steps=30, networks="exact").result())
     assert found["sliced_w2"] < 2.5 * found["floor"]
 
 
-@pytest.mark.parametrize("t", [0.0, 0.2, 0.7, 1.0])
+@pytest.mark.parametrize("t", [0.0, 0.2, 1.0])
 def test_velocity_of_stage_1_is_the_bridges_drift(exact: PlaneBridge, t: float) -> None:
     where = points()
     found = exact.velocity(1, t, where, networks="exact")
     wanted = oracle(RING).bridge_drift(where.double(), t, SIGMA, TAU).float()
     tolerance = 2e-3 if t > 0 else 3e-2  # at t = 0 the field just after it
     torch.testing.assert_close(found, wanted, atol=tolerance, rtol=1e-3)
-    if t > 0:
-        s = process.stage1_noise_level(t, SIGMA, TAU)
-        denoised = RING.denoised(where / t, s)
-        same = process.exact_stage1_drift(denoised, where, t, sigma=SIGMA, tau=TAU)
-        torch.testing.assert_close(found, same, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("t", [0.0, 0.6])
@@ -195,18 +169,21 @@ def test_learned_networks_come_near_the_truth(trained: PlaneBridge) -> None:
     assert error.square().mean() < 0.5 * truth.square().mean()
 
 
-def test_training_by_iterations_is_reproducible(trained: PlaneBridge) -> None:
-    again = PlaneBridge(RING, SIGMA, TAU)
-    for _ in again.train(iterations=60):
-        pass
-    assert torch.equal(again.generate(50, seed=2).result(), trained.generate(50, seed=2).result())
+def test_training_by_iterations_is_reproducible() -> None:
+    first, again = PlaneBridge(RING, SIGMA, TAU), PlaneBridge(RING, SIGMA, TAU)
+    for bridge in (first, again):
+        list(bridge.train(iterations=3))
+    assert torch.equal(*(b.generate(50, seed=2).result() for b in (first, again)))
 
 
 def test_leaving_the_training_loop_leaves_a_usable_model() -> None:
     bridge = PlaneBridge(DISTRIBUTIONS["moons"])
     told = list(islice(bridge.train(max_seconds=60.0), 2))
     assert bridge.trained and 0 < told[-1].fraction < 0.5 and told[-1].seconds_left > 0
-    assert bridge.generate(20).result().isfinite().all()
+    paper = PaperMode(n1=10, n2=10, n3=3, self_normalised=True)
+    *_, last = bridge.generate(20, mode="paper", paper=paper)
+    assert last.x.isfinite().all() and last.index == last.total == 20
+    assert last.nfe == Evaluations(10 * 3 + 10 + 1, 10 * 3)
     drift = bridge.velocity(1, 0.5, points(), drift="ratio", n3=5, self_normalised=True)
     assert drift.isfinite().all()
 
@@ -215,11 +192,6 @@ def test_training_ends_by_the_clock() -> None:
     bridge = PlaneBridge(DISTRIBUTIONS["rings"])
     *_, last = bridge.train(max_seconds=0.3)
     assert last.fraction == 1 and last.seconds == pytest.approx(0.3, abs=2.0)
-
-
-def test_learned_paper_mode_runs(trained: PlaneBridge) -> None:
-    paper = PaperMode(n1=10, n2=10, n3=3, self_normalised=True)
-    assert trained.generate(50, mode="paper", paper=paper).result().isfinite().all()
 
 
 def test_the_truth_is_at_the_floor(exact: PlaneBridge) -> None:
@@ -240,70 +212,51 @@ def test_a_lost_mode_and_a_shift_are_seen(exact: PlaneBridge) -> None:
     assert shifted["sliced_w2"] == pytest.approx(3 / math.sqrt(2), rel=0.3)
 
 
-@pytest.mark.parametrize("value", [0, -1.0, math.nan, math.inf, "1", None, True])
-@pytest.mark.parametrize("name", ["sigma", "tau"])
-def test_bad_bridges_are_a_sentence(name: str, value: object) -> None:
-    with pytest.raises(ValueError, match=name):
-        PlaneBridge(RING, **{name: value})
+GOOD = {
+    "generate": {"n": 10, "networks": "exact"},
+    "velocity": {"stage": 1, "t": 0.5, "where": points(), "networks": "exact"},
+    "train": {},
+    "distances": {},
+}
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("call", "options", "says"),
     [
-        ({"n": 0}, "n must be"),
-        ({"n": math.nan}, "n must be"),
-        ({"seed": -1}, "seed"),
-        ({"steps": 1}, "steps"),
-        ({"steps": math.nan}, "steps"),
-        ({"solver": "magic"}, "solver"),
-        ({"mode": "slow"}, "mode"),
-        ({"networks": "guessed"}, "networks"),
-        ({"networks": "learned"}, "not trained"),
+        ("generate", {"n": 0}, "n must be"),
+        ("generate", {"seed": -1}, "seed"),
+        ("generate", {"steps": 1}, "steps"),
+        ("generate", {"solver": "magic"}, "solver"),
+        ("generate", {"mode": "slow"}, "mode"),
+        ("generate", {"networks": "guessed"}, "networks"),
+        ("generate", {"networks": "learned"}, "not trained"),
+        ("velocity", {"stage": 3}, "stage"),
+        ("velocity", {"t": -0.1}, "t must"),
+        ("velocity", {"stage": 2, "t": 1.0}, "t must"),
+        ("velocity", {"where": torch.tensor([[math.nan, 0.0]])}, "where"),
+        ("velocity", {"where": torch.zeros(3)}, "where"),
+        ("velocity", {"where": "here"}, "where"),
+        ("velocity", {"drift": "wind"}, "drift"),
+        ("velocity", {"n3": 0, "drift": "ratio"}, "n3"),
+        ("velocity", {"networks": "learned"}, "not trained"),
+        ("distances", {"points": torch.zeros(3, 3)}, "points"),
+        ("distances", {"points": torch.zeros(1, 2)}, "points"),
+        ("distances", {"points": torch.full((5, 2), math.nan)}, "points"),
+        ("distances", {"points": "points"}, "points"),
+        ("train", {"max_seconds": 0}, "max_seconds"),
+        ("train", {"iterations": 0}, "iterations"),
+        ("train", {"seed": -1}, "seed"),
     ],
 )
-def test_bad_runs_are_a_sentence(exact: PlaneBridge, options: dict, says: str) -> None:
+def test_bad_arguments_are_a_sentence(
+    exact: PlaneBridge, call: str, options: dict, says: str
+) -> None:
     with pytest.raises(ValueError, match=says):
-        exact.generate(**{"n": 10, "networks": "exact", **options})
-
-
-@pytest.mark.parametrize("options", [{"n1": 0}, {"n2": 0}, {"n3": 0}])
-def test_paper_mode_needs_steps(options: dict) -> None:
-    with pytest.raises(ValueError, match=next(iter(options))):
-        PaperMode(**options)
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        ({"stage": 3}, "stage"),
-        ({"t": -0.1}, "t must"),
-        ({"t": math.nan}, "t must"),
-        ({"stage": 2, "t": 1.0}, "t must"),
-        ({"where": torch.tensor([[math.nan, 0.0]])}, "where"),
-        ({"where": torch.zeros(3)}, "where"),
-        ({"where": "here"}, "where"),
-        ({"drift": "wind"}, "drift"),
-        ({"n3": 0, "drift": "ratio"}, "n3"),
-        ({"networks": "learned"}, "not trained"),
-    ],
-)
-def test_bad_velocities_are_a_sentence(exact: PlaneBridge, options: dict, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
-        exact.velocity(**{"stage": 1, "t": 0.5, "where": points(), "networks": "exact", **options})
-
-
-@pytest.mark.parametrize(
-    "bad", [torch.zeros(3, 3), torch.zeros(1, 2), torch.full((5, 2), math.nan), "points"]
-)
-def test_bad_points_have_no_distance(exact: PlaneBridge, bad: object) -> None:
-    with pytest.raises(ValueError, match="points"):
-        exact.distances(bad)
-
-
-@pytest.mark.parametrize(
-    "options", [{"max_seconds": 0}, {"max_seconds": math.nan}, {"iterations": 0}, {"seed": -1}]
-)
-def test_bad_trainings_are_a_sentence(exact: PlaneBridge, options: dict) -> None:
-    with pytest.raises(ValueError, match=next(iter(options))):
-        exact.train(**options)
+        getattr(exact, call)(**GOOD[call] | options)
     assert not exact.trained
+
+
+@pytest.mark.parametrize("name", ["sigma", "tau"])
+def test_bad_bridges_are_a_sentence(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        PlaneBridge(RING, **{name: 0})

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file, save_file
 
 from sbcore import Bridge, CheckpointError, TranslationBridge, load
@@ -69,13 +68,6 @@ def test_denoiser_comes_back_up_to_half_precision(tmp_path: Path) -> None:
     torch.testing.assert_close(loaded(v, 0.5), denoiser(v, 0.5), rtol=0.01, atol=0.01)
 
 
-def test_a_second_round_trip_changes_nothing(tiny_folder: Path, tmp_path: Path) -> None:
-    loaded, _ = load_denoiser(tiny_folder)
-    save_denoiser(tmp_path / "copy", loaded, TINY, sigma=SIGMA, tau=TAU)
-    again, _ = load_denoiser(tmp_path / "copy")
-    assert all(torch.equal(again.state_dict()[k], v) for k, v in loaded.state_dict().items())
-
-
 def test_density_ratio_comes_back(tmp_path: Path) -> None:
     network = DensityRatioNet(TINY.shape, 8)
     perturb(network)
@@ -85,10 +77,6 @@ def test_density_ratio_comes_back(tmp_path: Path) -> None:
     assert config["kind"] == "density_ratio" and not loaded.training
     x = torch.randn(3, *TINY.shape)
     torch.testing.assert_close(loaded(x), network(x), rtol=0.01, atol=0.01)
-
-
-def test_model_without_density_ratio_has_none(tmp_path: Path) -> None:
-    assert load_density_ratio(save_tiny(tmp_path / "tiny", ratio=False)) is None
 
 
 def test_tensors_and_metadata_come_back_exactly(tmp_path: Path) -> None:
@@ -119,13 +107,33 @@ def test_loading_does_not_hold_the_file(tiny_folder: Path) -> None:
 # Broken checkpoints
 
 
-def truncate(folder: Path, keep: int) -> None:
-    path = folder / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:keep])
+def rewrite(name: str, content: Callable[[bytes], bytes]) -> Callable[[Path], Any]:
+    """Replace the bytes of a file."""
+    return lambda folder: (folder / name).write_bytes(content((folder / name).read_bytes()))
 
 
-def not_finite(value: float) -> Callable[[dict[str, torch.Tensor]], None]:
-    return lambda tensors: tensors["trunk.head.weight"].view(-1)[3:4].fill_(value)
+def remove(name: str) -> Callable[[Path], Any]:
+    return lambda folder: (folder / name).unlink()
+
+
+def as_folder(name: str) -> Callable[[Path], Any]:
+    return lambda folder: [(folder / name).unlink(), (folder / name).mkdir()]
+
+
+def config(stem: str = "config", **changes: Any) -> Callable[[Path], Any]:
+    return lambda folder: edit_config(folder, stem, **changes)
+
+
+def network(stem: str = "config", **changes: Any) -> Callable[[Path], Any]:
+    return lambda folder: edit_network(folder, stem, **changes)
+
+
+def weights(change: Callable[[dict[str, torch.Tensor]], Any]) -> Callable[[Path], Any]:
+    return lambda folder: edit_weights(folder, change)
+
+
+def not_finite(value: float) -> Callable[[Path], Any]:
+    return weights(lambda tensors: tensors["trunk.head.weight"].view(-1)[3:4].fill_(value))
 
 
 def only_a_pickle(folder: Path) -> None:
@@ -133,99 +141,51 @@ def only_a_pickle(folder: Path) -> None:
     (folder / "model.pt").write_bytes(pickle.dumps({"weights": 1}))
 
 
+def small_ratio(folder: Path) -> None:
+    arguments = {"shape": [3, 8, 8], "channels": 8}
+    save_density_ratio(folder, DensityRatioNet(**arguments), arguments, sigma=SIGMA, tau=TAU)
+
+
+MODEL, CONFIG = "model.safetensors", "config.json"
 BREAK: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "truncated weights": (lambda f: truncate(f, 5000), "truncated"),
-    "truncated by a byte": (
-        lambda f: truncate(f, (f / "model.safetensors").stat().st_size - 1),
-        "truncated",
-    ),
-    "empty weights": (lambda f: truncate(f, 0), "truncated"),
-    "text as weights": (
-        lambda f: (f / "model.safetensors").write_text("version https://git-lfs"),
-        "truncated",
-    ),
-    "weights are a folder": (
-        lambda f: [(f / "model.safetensors").unlink(), (f / "model.safetensors").mkdir()],
-        "safetensors",
-    ),
-    "foreign weights": (
-        lambda f: save_file({"w": torch.ones(2)}, f / "model.safetensors"),
-        "does not fit",
-    ),
-    "one weight missing": (
-        lambda f: edit_weights(f, lambda t: t.pop("trunk.head.bias")),
-        "does not fit",
-    ),
-    "one weight too many": (
-        lambda f: edit_weights(f, lambda t: t.update(extra=torch.ones(1))),
-        "does not fit",
-    ),
-    "wrong shape": (
-        lambda f: edit_weights(f, lambda t: t.update(mean=torch.ones(3, 8, 8))),
-        "does not fit",
-    ),
-    "NaN weights": (lambda f: edit_weights(f, not_finite(float("nan"))), "not finite"),
-    "infinite weights": (lambda f: edit_weights(f, not_finite(float("inf"))), "not finite"),
-    "no weights": (lambda f: (f / "model.safetensors").unlink(), "holds no model.safetensors"),
+    "truncated by a byte": (rewrite(MODEL, lambda raw: raw[:-1]), "truncated"),
+    "empty weights": (rewrite(MODEL, lambda raw: b""), "truncated"),
+    "text as weights": (rewrite(MODEL, lambda raw: b"version https://git-lfs"), "truncated"),
+    "weights are a folder": (as_folder(MODEL), "not a safetensors file"),
+    "one weight missing": (weights(lambda t: t.pop("trunk.head.bias")), "does not fit"),
+    "one weight too many": (weights(lambda t: t.update(extra=torch.ones(1))), "does not fit"),
+    "wrong shape": (weights(lambda t: t.update(mean=torch.ones(3, 8, 8))), "does not fit"),
+    "NaN weights": (not_finite(float("nan")), "not finite"),
+    "infinite weights": (not_finite(float("inf")), "not finite"),
+    "no weights": (remove(MODEL), "holds no model.safetensors"),
     "only a pickle": (only_a_pickle, "model.pt, a pickle, may run code"),
-    "no config": (lambda f: (f / "config.json").unlink(), "holds no config.json"),
-    "invalid JSON": (lambda f: (f / "config.json").write_text("{"), "not valid JSON"),
-    "binary config": (lambda f: (f / "config.json").write_bytes(b"\xff\xfe\x00"), "valid JSON"),
-    "config is a folder": (
-        lambda f: [(f / "config.json").unlink(), (f / "config.json").mkdir()],
-        "config.json",
-    ),
-    "foreign JSON": (
-        lambda f: (f / "config.json").write_text('{"_class_name": "UNet2DModel"}'),
-        "not written by",
-    ),
-    "a list as JSON": (lambda f: (f / "config.json").write_text("[1, 2]"), "not written by"),
-    "future version": (lambda f: edit_config(f, format_version=2), "please update"),
-    "version as text": (lambda f: edit_config(f, format_version="1"), "version"),
-    "no version": (lambda f: edit_config(f, format_version=None), "version"),
-    "wrong kind": (lambda f: edit_config(f, kind="density_ratio"), "not a denoiser"),
-    "no kind": (lambda f: edit_config(f, kind=None), "not a denoiser"),
-    "no network": (lambda f: edit_config(f, network=None), "cannot be built"),
-    "network is text": (lambda f: edit_config(f, network="big"), "cannot be built"),
-    "unknown option": (lambda f: edit_network(f, wings=2), "cannot be built"),
-    "impossible size": (lambda f: edit_network(f, image_size=17), "cannot be built"),
-    "size as text": (lambda f: edit_network(f, image_size="16"), "cannot be built"),
-    "patch of 0": (lambda f: edit_network(f, patch=0), "cannot be built"),
-    "no levels": (
-        lambda f: edit_network(f, channels=[], blocks=[], attention=[]),
-        "cannot be built",
-    ),
-    "channels is a number": (lambda f: edit_network(f, channels=16), "cannot be built"),
-    "absurd size": (lambda f: edit_network(f, image_size=2**24), "cannot be built"),
-    "another width": (lambda f: edit_network(f, channels=[16, 40]), "does not fit"),
-    "no sigma": (lambda f: edit_config(f, sigma=None), "sigma"),
-    "sigma is text": (lambda f: edit_config(f, sigma="two"), "sigma"),
-    "sigma is 0": (lambda f: edit_config(f, sigma=0.0), "sigma"),
-    "sigma is NaN": (lambda f: edit_config(f, sigma=float("nan")), "sigma"),
-    "no tau": (lambda f: edit_config(f, tau=None), "tau"),
-    "tau is negative": (lambda f: edit_config(f, tau=-8.0), "tau"),
-    "tau is a list": (lambda f: edit_config(f, tau=[8.0]), "tau"),
-    "ratio truncated": (
-        lambda f: (f / "ratio.safetensors").write_bytes(b"123"),
-        "truncated",
-    ),
-    "ratio without weights": (
-        lambda f: (f / "ratio.safetensors").unlink(),
-        "holds no ratio.safetensors",
-    ),
-    "ratio of another size": (
-        lambda f: save_density_ratio(
-            f,
-            DensityRatioNet((3, 8, 8), 8),
-            {"shape": [3, 8, 8], "channels": 8},
-            sigma=SIGMA,
-            tau=TAU,
-        ),
-        "density ratio",
-    ),
-    "ratio of another bridge": (lambda f: edit_config(f, "ratio", tau=2.0), "density ratio"),
-    "ratio of wrong kind": (lambda f: edit_config(f, "ratio", kind="denoiser"), "denoiser"),
-    "ratio without shape": (lambda f: edit_network(f, "ratio", shape=[3]), "cannot be built"),
+    "no config": (remove(CONFIG), "holds no config.json"),
+    "invalid JSON": (rewrite(CONFIG, lambda raw: b"{"), "not valid JSON"),
+    "binary config": (rewrite(CONFIG, lambda raw: b"\xff\xfe\x00"), "not valid JSON"),
+    "config is a folder": (as_folder(CONFIG), "config.json"),
+    "foreign JSON": (rewrite(CONFIG, lambda raw: b'{"_class_name": "UNet"}'), "not written by"),
+    "a list as JSON": (rewrite(CONFIG, lambda raw: b"[1, 2]"), "not written by"),
+    "future version": (config(format_version=2), "please update"),
+    "version as text": (config(format_version="1"), "version"),
+    "wrong kind": (config(kind="density_ratio"), "not a denoiser"),
+    "no kind": (config(kind=None), "not a denoiser"),
+    "no network": (config(network=None), "cannot be built"),
+    "network is text": (config(network="big"), "cannot be built"),
+    "unknown option": (network(wings=2), "cannot be built"),
+    "impossible size": (network(image_size=17), "cannot be built"),
+    "size as text": (network(image_size="16"), "cannot be built"),
+    "channels is a number": (network(channels=16), "cannot be built"),
+    "absurd size": (network(image_size=2**24), "cannot be built"),
+    "another width": (network(channels=[16, 40]), "does not fit"),
+    "no sigma": (config(sigma=None), "sigma"),
+    "sigma is text": (config(sigma="two"), "sigma"),
+    "tau is negative": (config(tau=-8.0), "tau"),
+    "ratio truncated": (rewrite("ratio.safetensors", lambda raw: raw[:3]), "truncated"),
+    "ratio without weights": (remove("ratio.safetensors"), "holds no ratio.safetensors"),
+    "ratio of another size": (small_ratio, "density ratio"),
+    "ratio of another bridge": (config("ratio", tau=2.0), "density ratio"),
+    "ratio of wrong kind": (config("ratio", kind="denoiser"), "denoiser"),
+    "ratio without shape": (network("ratio", shape=[3]), "cannot be built"),
 }
 
 
@@ -256,7 +216,7 @@ def test_file_instead_of_folder_is_refused(tiny_folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["checkpoints/nosuch", "nosuch", "./no/such", "/no/such", "a/b/c", "../nosuch", "~/x"]
+    "name", ["checkpoints/nosuch", "nosuch", "./no/such", "/no/such", "a/b/c", "~/x"]
 )
 def test_missing_folder_is_reported_without_asking_the_hub(
     name: str, monkeypatch: pytest.MonkeyPatch
@@ -273,8 +233,6 @@ def test_missing_folder_is_reported_without_asking_the_hub(
 @pytest.mark.parametrize(
     "error",
     [
-        LocalEntryNotFoundError("offline"),
-        ConnectionError("refused"),
         TimeoutError(),
         OSError(errno.ENOSPC, "No space left on device"),
     ],
@@ -296,10 +254,9 @@ def test_the_real_hub_client_when_offline_is_one_sentence() -> None:
         Bridge.from_pretrained("someone/some-faces-that-nobody-has")
 
 
-@pytest.mark.parametrize("name", ["bad name/with spaces", "owner/..", "-/-"])
-def test_invalid_hub_id_is_one_sentence(name: str) -> None:
-    with pytest.raises(CheckpointError):
-        Bridge.from_pretrained(name)
+def test_invalid_hub_id_is_one_sentence() -> None:
+    with pytest.raises(CheckpointError, match="could not be fetched"):
+        Bridge.from_pretrained("bad name/with spaces")
 
 
 def test_hub_repository_loads_like_a_folder(
@@ -322,47 +279,30 @@ def test_hub_repository_loads_like_a_folder(
 # Writing
 
 
-@pytest.mark.parametrize("function", ["fsync", "replace"])
-def test_full_disk_keeps_the_old_file_and_leaves_no_temporary_one(
-    function: str, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("function", "error"),
+    [
+        ("fsync", OSError(errno.ENOSPC, "No space left on device")),
+        ("replace", OSError(errno.ENOSPC, "No space left on device")),
+        ("fsync", KeyboardInterrupt()),
+    ],
+    ids=str,
+)
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_temporary_one(
+    function: str, error: BaseException, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {path.name: path.read_bytes() for path in tiny_folder.iterdir()}
 
-    def full(*arguments: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def fail(*arguments: Any) -> None:
+        raise error
 
-    monkeypatch.setattr(os, function, full)
-    with pytest.raises(OSError, match="No space left"):
-        save_denoiser(tiny_folder, tiny_denoiser(seed=1), TINY, sigma=1.0, tau=1.0)
-    monkeypatch.undo()
+    monkeypatch.setattr(os, function, fail)
+    for folder in (tiny_folder, tiny_folder / "new"):
+        with pytest.raises(type(error)):
+            save_denoiser(folder, tiny_denoiser(seed=1), TINY, sigma=1.0, tau=1.0)
+    assert list((tiny_folder / "new").iterdir()) == []
+    (tiny_folder / "new").rmdir()
     assert {path.name: path.read_bytes() for path in tiny_folder.iterdir()} == before
-    Bridge.from_pretrained(tiny_folder, "cpu")
-
-
-def test_interruption_while_writing_keeps_the_old_file(
-    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = {path.name: path.read_bytes() for path in tiny_folder.iterdir()}
-
-    def interrupt(*arguments: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "fsync", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        save_tiny(tiny_folder)
-    assert {path.name: path.read_bytes() for path in tiny_folder.iterdir()} == before
-
-
-def test_failed_first_save_leaves_no_half_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*arguments: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        save_tiny(tmp_path / "new")
-    assert list((tmp_path / "new").iterdir()) == []
 
 
 # ----------------------------------------------------------------------------------------------
@@ -371,24 +311,15 @@ def test_failed_first_save_leaves_no_half_checkpoint(
 
 @pytest.mark.skipif(not SHIPPED, reason="checkpoints/ holds no model yet")
 @pytest.mark.parametrize("folder", SHIPPED or [None], ids=lambda path: path and path.name)
-def test_shipped_checkpoint_loads_and_draws(folder: Path) -> None:
+def test_shipped_checkpoint_loads_as_its_own_kind_draws_and_has_a_card(folder: Path) -> None:
     bridge = load(folder, "cpu")
     if isinstance(bridge, TranslationBridge):
         picture = bridge.translate(torch.zeros(1, *bridge.shape), seed=0, steps=2).result()
+        other = Bridge
     else:
         picture = bridge.generate(1, seed=0, steps=2).result()
+        other = TranslationBridge
     assert picture.shape == (1, *bridge.shape) and picture.std() > 0.02
-
-
-def test_a_bridge_refuses_the_other_kind_and_says_what_it_is() -> None:
-    for kind in (Bridge, TranslationBridge):
-        foreign = [folder for folder in SHIPPED if not isinstance(load(folder, "cpu"), kind)]
-        for folder in foreign:
-            with pytest.raises(CheckpointError, match="holds a"):
-                kind.from_pretrained(folder)
-
-
-@pytest.mark.skipif(not SHIPPED, reason="checkpoints/ holds no model yet")
-@pytest.mark.parametrize("folder", SHIPPED or [None], ids=lambda path: path and path.name)
-def test_shipped_checkpoint_has_a_model_card(folder: Path) -> None:
+    with pytest.raises(CheckpointError, match="holds a"):
+        other.from_pretrained(folder)
     assert (folder / "README.md").is_file()

