@@ -310,10 +310,10 @@ def test_bad_source_is_a_value_error_of_one_line_that_names_it(kind: str, tmp_pa
 
 
 def test_validation_set_is_found_beside_the_training_set(tmp_path: Path) -> None:
-    assert split_validation(tmp_path / "train.zip") is None
-    (tmp_path / "val.zip").touch()
-    assert split_validation(tmp_path / "train.zip") == tmp_path / "val.zip"
-    assert split_validation(tmp_path / "val.zip") is None
+    train, val = tmp_path / "train.zip", tmp_path / "val.zip"
+    assert split_validation(train) is None
+    val.touch()
+    assert (split_validation(train), split_validation(val)) == (val, None)
 
 
 def test_development_data_loads(data: Path) -> None:

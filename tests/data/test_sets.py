@@ -51,3 +51,5 @@ def test_noise_is_a_fact_of_the_set_not_of_its_name() -> None:
 def test_sets_that_are_none(points: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         end_of_points("set", points)
+    with pytest.raises(ValueError, match="at least 2"):
+        end_of_pictures("lonely", smooth_pictures(1))

@@ -14,6 +14,7 @@ from torch import Tensor
 from sbcore import CheckpointError
 from sbcore.ipf.bridge import TranslationBridge
 from sbcore.ipf.network import NetworkConfig, Pair, load_translation, save_translation
+from sbcore.ipf.reference import DIRECTIONS
 from sbcore.runtime.noise import Noise
 from tests.conftest import perturb, smooth_pictures
 
@@ -61,36 +62,28 @@ def test_outcome_depends_on_its_seed_alone(bridge: TranslationBridge, direction:
     """Outcome j of picture i takes seed + i * n + j."""
     images = pictures(2)
     both = bridge.translate(images, direction, n=3, seed=10).result()
-    assert both.shape == (6, 1, 8, 8)
-    assert both.min() >= 0
-    assert both.max() <= 1
+    assert both.shape == (6, 1, 8, 8) and both.min() >= 0 and both.max() <= 1
     for i in range(2):
         for j in range(3):
             alone = bridge.translate(images[i : i + 1], direction, seed=10 + 3 * i + j).result()
             assert torch.allclose(both[3 * i + j], alone[0], atol=1e-5)
     assert not torch.allclose(both[0], both[1], atol=1e-3)
-
-
-def test_directions_have_their_own_networks(bridge: TranslationBridge) -> None:
-    there, back = (bridge.translate(pictures(1), way).result() for way in ("forward", "backward"))
-    assert not torch.allclose(there, back, atol=1e-3)
+    there, back = (bridge.translate(images, way).result() for way in DIRECTIONS)
+    assert not torch.allclose(there, back, atol=1e-3)  # networks of their own
 
 
 def test_steps_run_from_0_to_1(bridge: TranslationBridge) -> None:
     steps = list(bridge.translate(pictures(1), steps=5))
     assert [step.index for step in steps] == [1, 2, 3, 4, 5]
     assert all((step.stage, step.total) == (1, 5) for step in steps)
-    assert steps[0].t > 0
-    assert steps[-1].t == 1
-    assert [step.t for step in steps] == sorted(step.t for step in steps)
-    assert steps[-1].s == 0
+    times = [step.t for step in steps]
+    assert 0 < times[0] and times == sorted(times) and (times[-1], steps[-1].s) == (1, 0)
     assert all(a.s > b.s for a, b in itertools.pairwise(steps))
     assert torch.allclose(steps[-1].x, steps[-1].denoised, atol=1e-6)
     assert [step.nfe.total for step in steps] == [2, 3, 4, 5, 5]  # each step looks at its end
     seen = []
     last = bridge.translate(pictures(1), steps=5).result(seen.append)
-    assert len(seen) == 5
-    assert torch.equal(last, steps[-1].x.clamp(0, 1))
+    assert len(seen) == 5 and torch.equal(last, steps[-1].x.clamp(0, 1))
 
 
 def test_first_step_by_hand(bridge: TranslationBridge, folder: Path) -> None:
@@ -120,8 +113,11 @@ def test_points_are_carried_in_their_own_units(tmp_path: Path) -> None:
     free = TranslationBridge(pair, CONFIG, "cpu")
     ends = free.translate(torch.full((4000, 2), 9.0), seed=1, steps=1).result()
     assert torch.equal(ends, torch.full((4000, 2), 9.0))  # the last step has no noise
-    *_, before, _ = free.translate(torch.full((4000, 2), 9.0), steps=4)
-    assert before.x.std() == pytest.approx(before.t**0.5, rel=0.05)
+    there, back = (
+        list(free.translate(torch.full((4000, 2), 9.0), way, steps=4))[-2] for way in DIRECTIONS
+    )
+    assert there.x.std() == pytest.approx(there.t**0.5, rel=0.05)
+    assert abs(((there.x - 9) * (back.x - 9)).mean()) < 0.05  # noise of its own each way
 
 
 def test_noise_of_a_gaussian_set_may_leave_the_range(tmp_path: Path) -> None:
@@ -141,7 +137,6 @@ def test_noise_of_a_gaussian_set_may_leave_the_range(tmp_path: Path) -> None:
         ({"direction": "sideways"}, "direction must be one of forward, backward"),
         ({"n": 0}, "n must be a whole number of at least 1"),
         ({"steps": 0}, "steps must be a whole number of at least 1"),
-        ({"steps": 2.5}, "steps must be a whole number"),
         ({"seed": -1}, "seed must be"),
         ({"images": torch.zeros(1, 3, 8, 8)}, "images must have shape"),
         ({"images": torch.zeros(0, 1, 8, 8)}, "images must have shape"),
@@ -175,7 +170,6 @@ def test_weights_survive_the_disk(folder: Path) -> None:
         ({"method": "magic"}, "method must be one of"),
         ({"sets": ["one"]}, "sets must be two names"),
         ({"sigma": 0}, "sigma must be"),
-        ({"noise": True}, "noise must be"),
         ({"noise": [True]}, "noise must be"),
         ({"steps": 0}, "steps must be"),
         ({"contrast": None}, "config.json"),
@@ -187,11 +181,4 @@ def test_damaged_config(folder: Path, change: dict[str, Any], message: str) -> N
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(CheckpointError, match=message):
-        TranslationBridge.from_pretrained(folder)
-
-
-def test_truncated_weights(folder: Path) -> None:
-    path = folder / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(CheckpointError, match="truncated"):
         TranslationBridge.from_pretrained(folder)

@@ -59,18 +59,13 @@ def test_paths_of_the_exact_bridge_teach_the_exact_way_back(method: str) -> None
         torch.testing.assert_close(average(x, 1.0), exact(x, 1.0), rtol=0, atol=0.15)
 
 
-def test_first_half_bridge_of_dsbm_joins_independent_ends() -> None:
-    starts, ends = simulate(None, *ENDS, plan("dsbm"), generator("cpu", 0))
-    correlation = torch.corrcoef(torch.cat([starts, ends], 1).T)[0, 1]
-    assert abs(float(correlation)) < 0.1
-    assert starts.mean().item() == pytest.approx(LAST[0], abs=0.1)
-    assert ends.mean().item() == pytest.approx(FIRST[0], abs=0.1)
-
-
-def test_later_ones_join_the_ends_of_paths() -> None:
-    starts, ends = simulate(Linear(), *ENDS, plan("dsbm", cache=8000), generator("cpu", 0))
-    coupling = ((starts - starts.mean()) * (ends - ends.mean())).mean()
-    assert coupling.item() == pytest.approx(exact_coupling(), abs=0.1)
+def test_the_first_half_bridge_of_dsbm_joins_independent_ends_later_ones_those_of_paths() -> None:
+    for frozen, coupling in ((None, 0.0), (Linear(), exact_coupling())):
+        starts, ends = simulate(frozen, *ENDS, plan("dsbm", cache=8000), generator("cpu", 0))
+        found = ((starts - starts.mean()) * (ends - ends.mean())).mean()
+        assert found.item() == pytest.approx(coupling, abs=0.1)
+        assert starts.mean().item() == pytest.approx(LAST[0], abs=0.1)
+        assert ends.mean().item() == pytest.approx(FIRST[0], abs=0.1)
 
 
 @pytest.mark.parametrize("frozen", [None, Linear()], ids=["reference", "trained"])

@@ -56,17 +56,9 @@ def test_matching_loss_is_least_at_the_truth() -> None:
     """Backward paths of the exact bridge train the exact forward network."""
     n, parts = 30_000, schedule(60)
 
-    class Reversed(Linear):
-        def residual(self, x: Tensor, r: Tensor, *, bf16: bool | None = None) -> Tensor:
-            rest, c = r.reshape(-1, 1), exact_coupling()
-            mean = rest * LAST[0] + (1 - rest) * FIRST[0]
-            variance = rest**2 * LAST[1] + (1 - rest) ** 2 * FIRST[1]
-            variance = variance + rest * (1 - rest) * (2 * c + SIGMA**2)
-            end = FIRST[0] + (rest * c + (1 - rest) * FIRST[1]) / variance * (x - mean)
-            return (end - x) / (rest.sqrt() * self.scale)
-
     start = LAST[0] + math.sqrt(LAST[1]) * noise((n, 1), 5)()
-    states, moves = matching_targets(Reversed(), start, parts, SIGMA, noise((n, 1), 6))
+    backward = Linear(ends=(LAST, FIRST))
+    states, moves = matching_targets(backward, start, parts, SIGMA, noise((n, 1), 6))
     r = torch.tensor(parts).cumsum(0).clamp(max=1).repeat(n)
     h = torch.tensor(parts).repeat(n)
     losses = {

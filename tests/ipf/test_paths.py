@@ -60,23 +60,6 @@ def test_exact_network_walks_to_the_closed_form() -> None:
     assert coupling == pytest.approx(exact_coupling(), rel=0.01)
 
 
-def test_steps_of_second_order_reach_a_sharp_target() -> None:
-    """From 0 to -1 or 1: the predicted end is tanh(x / (sigma^2 r)), and shall be -1 or 1."""
-
-    def end(x: torch.Tensor, r: float) -> torch.Tensor:
-        return torch.tanh(x / (SIGMA**2 * r))
-
-    n = 100_000
-    spread = []
-    for steps in (walk, euler_maruyama):
-        run = list(steps(end, torch.zeros(n, 1), schedule(15), SIGMA, noise((n, 1), 3)))
-        spread.append(run[-2].x.var().item())
-        r = run[-2].r
-    truth = (1 - r) ** 2 + SIGMA**2 * r * (1 - r)
-    assert spread[0] == pytest.approx(truth, rel=0.02)
-    assert abs(spread[0] - truth) < abs(spread[1] - truth) / 2
-
-
 def test_last_step_has_no_noise() -> None:
     x = torch.zeros(5, 1)
     *_, last = walk(Linear(), x, schedule(3), SIGMA, noise((5, 1)))

@@ -52,16 +52,14 @@ def test_bridge_of_gaussians_is_learned(method: str) -> None:
     assert coupling == pytest.approx(exact_coupling(), abs=0.15)
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize(("method", "steps"), [("dsb", 1), ("dsb", 3), ("dsbm", 1)])
 def test_one_step_and_odd_numbers_of_steps(method: str, steps: int) -> None:
     run = finish(bridge(method=method, steps=steps, half_steps=3))
     assert len(run.history) == 4
     assert all(math.isfinite(entry["score"]) for entry in run.history)
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("stop", [3, 9, 12])
+@pytest.mark.parametrize(("method", "stop"), [("dsb", 3), ("dsbm", 9), ("dsb", 12)])
 def test_resume_equals_a_run_that_was_not_stopped(tmp_path: Path, method: str, stop: int) -> None:
     """In the middle of the first and of the second half-bridge, and where one has ended."""
     whole = finish(bridge(method=method))
@@ -145,9 +143,8 @@ def test_iterations_of_another_run_do_not_stay(tmp_path: Path) -> None:
     assert {path.name for path in kept.glob("iter*")} == {"iteration-1", "iteration-2"}
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_run_that_diverges_stops_with_a_sentence(tmp_path: Path, method: str) -> None:
-    run = bridge(tmp_path, method=method)
+def test_run_that_diverges_stops_with_a_sentence(tmp_path: Path) -> None:
+    run = bridge(tmp_path)
     for done in run:
         if done.evaluation:
             break
@@ -162,7 +159,7 @@ def test_run_that_diverges_stops_with_a_sentence(tmp_path: Path, method: str) ->
         good.translate(x, "backward").result(), kept.translate(x, "backward").result()
     )
     assert kept.translate(x, "backward").result().isfinite().all()
-    assert bridge(tmp_path, resume=True, method=method).half == 1
+    assert bridge(tmp_path, resume=True).half == 1
 
 
 def test_paths_that_leave_every_bound_are_noticed() -> None:
@@ -192,7 +189,7 @@ def test_numbers_that_are_none_in_either_direction_are_noticed(
 
 def test_energies_of_a_bridge_differ_by_the_entropies() -> None:
     """KL(P | W from the source) + KL(source | Lebesgue) reads the same from the other end."""
-    run = bridge(steps=40)
+    run = bridge(steps=20)
     run.average.forward_end, run.average.backward_end = Linear(), Linear(ends=(LAST, FIRST))
     found = run.diagnose(50_000)
     forward, backward = (found[direction] for direction in DIRECTIONS)
@@ -227,21 +224,12 @@ def test_progress_and_diagnostics() -> None:
 # Bad input
 
 
-def test_sets_of_different_shapes() -> None:
-    sets = end_of_points("a", noise((9, 2))()), end_of_points("b", noise((9, 3))())
+def test_sets_and_networks_of_different_shapes() -> None:
+    two, three = (end_of_points("a", noise((9, d))()) for d in (2, 3))
     with pytest.raises(ValueError, match="same shape"):
-        BridgeTrainer(*sets, NetworkConfig((2,)), BridgePlan())
-
-
-def test_network_of_another_shape() -> None:
-    sets = end_of_points("a", noise((9, 2))()), end_of_points("b", noise((9, 2))())
+        BridgeTrainer(two, three, NetworkConfig((2,)), BridgePlan())
     with pytest.raises(ValueError, match="network is for shape"):
-        BridgeTrainer(*sets, NetworkConfig((3,)), BridgePlan())
-
-
-def test_a_set_with_one_picture() -> None:
-    with pytest.raises(ValueError, match="at least 2"):
-        end_of_pictures("lonely", smooth_pictures(1))
+        BridgeTrainer(two, two, NetworkConfig((3,)), BridgePlan())
 
 
 def test_a_folder_that_cannot_be_is_refused_before_training(tmp_path: Path) -> None:
@@ -256,16 +244,10 @@ def test_a_folder_that_cannot_be_is_refused_before_training(tmp_path: Path) -> N
         {"method": "sinkhorn"},
         {"steps": 0},
         {"sigma": 0.0},
-        {"sigma": math.nan},
         {"half_steps": 0},
         {"iterations": 1.5},
-        {"learning_rate": -1.0},
-        {"max_minutes": 0.0},
-        {"seed": -1},
         {"evaluate": 1},
         {"cache": 64.0},
-        {"refresh": 10.0},
-        {"batch_size": 32.0},
     ],
 )
 def test_plans_that_are_none(options: dict[str, Any]) -> None:

@@ -11,34 +11,18 @@ from sbcore.twostage.denoiser import DenoiserConfig, image_denoiser, point_denoi
 from sbcore.twostage.ratio import PointDensityRatio
 from tests.conftest import TINY, perturb
 
+GREY = {"image_channels": 1, "rank": 0, "patch": 1, "attention": (False, False, True)}
+SMALL = {"image_size": 16, "channels": (8, 200), "blocks": (1, 1), "attention": (False, True)}
+FLAT = {"image_size": 8, "rank": 3, "patch": 4, "channels": (8,), "attention": (True,)}
+CONFIGS = {
+    "tiny": TINY,
+    "grey 28": DenoiserConfig(28, channels=(8, 16, 24), blocks=(1, 2, 1), **GREY),
+    "one level": DenoiserConfig(blocks=(2,), **FLAT),
+    "odd attention width": DenoiserConfig(rank=0, patch=1, **SMALL),
+}
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        TINY,
-        DenoiserConfig(
-            image_size=28,
-            image_channels=1,
-            rank=0,
-            patch=1,
-            channels=(8, 16, 24),
-            blocks=(1, 2, 1),
-            attention=(False, False, True),
-        ),
-        DenoiserConfig(
-            image_size=8, rank=3, patch=4, channels=(8,), blocks=(2,), attention=(True,)
-        ),
-        DenoiserConfig(
-            image_size=16,
-            rank=0,
-            patch=1,
-            channels=(8, 200),
-            blocks=(1, 1),
-            attention=(False, True),
-        ),
-    ],
-    ids=["tiny", "grey 28", "one level", "odd attention width"],
-)
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
 def test_image_denoiser_keeps_the_shape_and_every_weight_gets_a_gradient(
     config: DenoiserConfig,
 ) -> None:

@@ -7,11 +7,7 @@ import math
 import pytest
 import torch
 
-from sbcore import (
-    DISTRIBUTIONS,
-    EXTENT,
-    drawn_distribution,
-)
+from sbcore import DISTRIBUTIONS, EXTENT, drawn_distribution
 from sbcore.plane import distributions
 from sbcore.plane.distributions import MOST_CENTRES, MOST_POINTS
 from tests.oracles import ring

@@ -232,10 +232,7 @@ def test_missing_folder_is_reported_without_asking_the_hub(
 
 @pytest.mark.parametrize(
     "error",
-    [
-        TimeoutError(),
-        OSError(errno.ENOSPC, "No space left on device"),
-    ],
+    [TimeoutError(), OSError(errno.ENOSPC, "No space left on device")],
     ids=lambda error: type(error).__name__,
 )
 def test_unreachable_hub_is_one_sentence(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:

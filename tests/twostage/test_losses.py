@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from torch import Tensor, nn
 
 from sbcore.twostage.denoiser import Denoiser
 from sbcore.twostage.losses import denoising_error, denoising_loss
-from sbcore.twostage.ratio import PointDensityRatio, density_ratio_loss
+from sbcore.twostage.ratio import density_ratio_loss
 from tests.conftest import TINY, tiny_denoiser
-from tests.oracles import isotropic
 
 
 class Silent(nn.Module):
@@ -107,28 +104,3 @@ def test_huge_logits_do_not_overflow(logit: float) -> None:
     loss.backward()
     assert loss.isfinite() and x.grad.isfinite().all()
     assert loss.item() == pytest.approx(abs(logit), rel=1e-3)
-
-
-def test_density_ratio_of_a_gaussian_is_learned_in_the_plane() -> None:
-    """r*(x) = (d/2) ln(tau / v) - |x|^2 (1/v - 1/tau) / 2 with v = c + sigma^2."""
-    c, sigma, tau = 0.25, 1.0, 4.0
-    v = c + sigma**2
-    torch.manual_seed(0)
-    network = PointDensityRatio(32)
-    optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
-    generator = torch.Generator().manual_seed(0)
-    for step in range(500):
-        optimizer.param_groups[0]["lr"] = 5e-3 * (1 - step / 500)
-        z = torch.randn(2, 512, 2, generator=generator)
-        loss = density_ratio_loss(network, math.sqrt(v) * z[0], math.sqrt(tau) * z[1])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    x = math.sqrt(v) * torch.randn(2000, 2, generator=generator)
-    optimum = math.log(tau / v) - x.square().sum(1) * (1 / v - 1 / tau) / 2
-    torch.testing.assert_close(
-        optimum.double(), isotropic(2, c).log_ratio(x.double(), sigma, tau), rtol=1e-5, atol=1e-5
-    )
-    with torch.no_grad():
-        error = (network(x) - optimum).square().mean().sqrt().item()
-    assert error < 0.15 < optimum.std().item() / 3

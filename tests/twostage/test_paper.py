@@ -153,33 +153,11 @@ def test_stage2_variance_follows_the_closed_recursion(c: float, final_denoise: b
 def test_algorithm1_stage2_is_the_euler_maruyama_solver_on_the_linear_grid() -> None:
     start = BLOBS.sample(3, s=SIGMA)
     printed = algorithm1_stage2(
-        BLOBS.denoised,
-        start,
-        draws(),
-        steps=12,
-        s_start=SIGMA,
-        sigma=SIGMA,
-        final_denoise=False,
+        BLOBS.denoised, start, draws(), steps=12, s_start=SIGMA, sigma=SIGMA, final_denoise=False
     )
     grid = linear_variance_grid(12, SIGMA)
     rule = reverse_steps(BLOBS.denoised, start, grid, SOLVERS["euler_maruyama"], draws(), **BRIDGE)
     torch.testing.assert_close(states(printed), states(rule))
-
-
-def test_paper_mode_with_the_exact_drift_carries_the_point_mass_to_q_sigma_and_the_data() -> None:
-    n = 4000
-    draw = draws([0], (n, 2))
-
-    def denoise(v: Tensor, s: float) -> Tensor:
-        return BLOBS.denoised(v[0], s)[None]
-
-    settings = PaperMode(n1=100, n2=100, drift="exact")
-    zero = torch.zeros(1, n, 2, dtype=torch.float64)
-    *_, middle = algorithm1_stage1(denoise, None, zero, draw, settings, **BRIDGE)
-    smoothed = BLOBS.sample(100_000, s=SIGMA).T.cov()
-    assert (middle.x[0].T.cov() - smoothed).abs().max() < 0.12
-    *_, last = algorithm1_stage2(denoise, middle.x, draw, steps=100, s_start=SIGMA, sigma=SIGMA)
-    assert (last.x[0].T.cov() - BLOBS.sample(100_000).T.cov()).abs().max() < 0.08
 
 
 def test_algorithm1_steps_carry_their_times_and_levels() -> None:

@@ -36,16 +36,13 @@ def test_stage2_time_inverts_the_noise_level(t: float, sigma: float) -> None:
 def test_stages_meet_at_sigma_and_run_from_infinity_to_zero() -> None:
     assert process.stage1_noise_level(0, 2.0, 8.0) == math.inf
     assert process.stage1_noise_level(1, 2.0, 8.0) == 2.0
+    # X_t / t = X_1 + sqrt(tau (1 - t) / t) Z
+    assert process.stage1_noise_level(0.2, 2.0, 8.0) == pytest.approx(math.sqrt(4 + 8 * 4))
     assert process.stage1_time(2.0, 2.0, 8.0) == 1
     assert process.stage2_noise_level(0, 2.0) == 2.0
     assert process.stage2_noise_level(1, 2.0) == 0
     assert process.stage2_time(2.0, 2.0) == 0
     assert process.stage2_noise_level(1 + 1e-15, 2.0) == 0  # rounding must not make a root of -0
-
-
-def test_stage1_noise_level_is_that_of_the_bridge_over_t() -> None:
-    """X_t / t = X_1 + sqrt(tau (1 - t) / t) Z, and X_1 is data plus noise of variance sigma^2."""
-    assert process.stage1_noise_level(0.2, 2.0, 8.0) == pytest.approx(math.sqrt(4 + 8 * 4))
 
 
 # ----------------------------------------------------------------------------------------------
@@ -123,22 +120,13 @@ def test_monte_carlo_drift_converges_to_the_exact_one_at_the_root_of_the_draws(
     data, sigma, tau, n = three_blobs(), 1.0, 3.0, 300
     x = torch.tensor([[0.4, -0.3]], dtype=torch.float64).expand(n, 2)
     exact = data.bridge_drift(x[:1], t, sigma, tau)
-    counts, errors = [100, 400, 1600], []
+    counts, errors = [100, 400, 1200], []
     for m in counts:
         z = draws(m if self_normalised else 2 * m, n, 2)
         drift = estimate(data, x, t, z, sigma, tau, self_normalised=self_normalised)
         errors.append((drift - exact).square().mean().sqrt().item())
     assert errors[-1] < 0.1
     assert slope(counts, errors) == pytest.approx(0.5, abs=0.15)
-
-
-def test_at_the_end_of_stage_1_one_draw_is_exact() -> None:
-    data = three_blobs()
-    x = data.sample(10, s=1.0)
-    for self_normalised, m in ((True, 1), (False, 2)):
-        z = draws(m, 10, 2)
-        drift = estimate(data, x, 1.0, z, 1.0, 3.0, self_normalised=self_normalised)
-        torch.testing.assert_close(drift, data.bridge_drift(x, 1.0, 1.0, 3.0))
 
 
 def test_as_printed_uses_the_first_half_for_the_numerator_the_second_for_the_denominator() -> None:
@@ -168,31 +156,6 @@ def test_drift_works_on_pictures_as_on_points() -> None:
     torch.testing.assert_close(drift(x, z), alone)
 
 
-@pytest.mark.parametrize(("variance", "expected"), [(1.0625, 0.939), (56.0, 6.1)])
-def test_unit_weights_end_with_the_variance_of_g6(variance: float, expected: float) -> None:
-    """N3 = 1, self-normalised: the ratio cancels and Var X_1 = tau (1 - e^{-2k}) / 2k."""
-    tau, steps, n = 2.0, 300, 40_000
-    kappa = tau / variance - 1
-    closed_form = tau * (1 - math.exp(-2 * kappa)) / (2 * kappa)
-    assert closed_form == pytest.approx(expected, rel=0.01)
-    generator = torch.Generator().manual_seed(0)
-    x = torch.zeros(n, 1, dtype=torch.float64)
-    for k in range(steps):
-        z = torch.randn(1, n, 1, generator=generator, dtype=torch.float64)
-        drift = process.monte_carlo_stage1_drift(
-            lambda y: -y / variance,
-            lambda y: torch.full((len(y),), 123.0),
-            x,
-            k / steps,
-            z,
-            tau=tau,
-            self_normalised=True,
-        )
-        noise = torch.randn(n, 1, generator=generator, dtype=torch.float64)
-        x = x + drift / steps + math.sqrt(tau / steps) * noise
-    assert x.var().item() == pytest.approx(closed_form, rel=0.03)
-
-
 def test_odd_number_of_draws_is_refused_as_printed_only() -> None:
     data, x = isotropic(2, 1.0), torch.zeros(1, 2, dtype=torch.float64)
     with pytest.raises(ValueError, match="even number of draws, got 3"):
@@ -219,13 +182,7 @@ def test_huge_log_ratios_do_not_overflow(level: float, self_normalised: bool) ->
     """Only differences of log ratios matter, and exp is never taken of a log ratio itself."""
     x, z = torch.zeros(4, 2), torch.randn(4, 4, 2)
     drift = process.monte_carlo_stage1_drift(
-        lambda y: -y,
-        lambda y: level + y[:, 0],
-        x,
-        0.5,
-        z,
-        tau=2.0,
-        self_normalised=self_normalised,
+        lambda y: -y, lambda y: level + y[:, 0], x, 0.5, z, tau=2.0, self_normalised=self_normalised
     )
     assert drift.isfinite().all()
 

@@ -69,26 +69,6 @@ def test_stage1_equals_the_reverse_sde_along_the_same_brownian_path() -> None:
     assert slope(counts, gaps) > 0.8
 
 
-@pytest.mark.parametrize("name", ["dpmpp_2m", "dpmpp_2m_sde"])
-def test_solver_run_ends_with_the_moments_and_masses_of_the_data(name: str) -> None:
-    n = 4000
-    draw = draws([0], (n, 2))
-    v = 40 * draw()
-
-    def denoise(v: Tensor, s: float) -> Tensor:
-        return BLOBS.denoised(v[0], s)[None]
-
-    grid = two_stage_grid(40, 40.0, SIGMA, TAU, 0.01)
-    *_, last = reverse_steps(denoise, v, grid, SOLVERS[name], draw, **BRIDGE)
-    end, data = last.x[0], BLOBS.sample(100_000)
-    assert (end.mean(0) - data.mean(0)).abs().max() < 0.06
-    assert (end.T.cov() - data.T.cov()).abs().max() < 0.08
-    nearest = (end[:, None] - BLOBS.means).norm(dim=2).argmin(1)
-    expected = (data[:, None] - BLOBS.means).norm(dim=2).argmin(1)
-    masses = torch.bincount(nearest, minlength=3) / n
-    assert (masses - torch.bincount(expected, minlength=3) / len(data)).abs().max() < 0.03
-
-
 def test_steps_of_a_two_stage_run_are_numbered_timed_and_split_at_sigma() -> None:
     grid = two_stage_grid(12, 40.0, SIGMA, TAU, 0.01)
     v = 40 * torch.randn(3, 2, dtype=torch.float64)

@@ -73,35 +73,14 @@ def test_samples_have_the_smoothed_covariance(rank: int, s: float) -> None:
 
 
 @ranks
-def test_flow_equals_the_closed_form_and_the_integrated_ode(rank: int) -> None:
-    """dv/ds = (v - W_s v) / s, by classical Runge-Kutta in ln s."""
+def test_flow_equals_the_closed_form_and_carries_samples_to_samples(rank: int) -> None:
+    """The flow of dv/ds = (v - W_s v) / s: (Sigma + s'^2)^(1/2) (Sigma + s^2)^(-1/2)."""
     linear, v = random_wiener(rank), noise(2, *SHAPE)
     sigma = dense(linear)
     matrix = power(sigma + 0.3**2 * EYE, 0.5) @ power(sigma + 5.0**2 * EYE, -0.5)
     carried = linear.flow(v, 5.0, 0.3)
     torch.testing.assert_close(carried.flatten(1), v.flatten(1) @ matrix.T, rtol=1e-9, atol=1e-9)
-
-    def slope(v: Tensor, log_s: float) -> Tensor:
-        return v - linear(v, torch.full((2,), math.exp(log_s), dtype=torch.float64))
-
-    steps, log_s = 200, math.log(5.0)
-    h = (math.log(0.3) - log_s) / steps
-    for _ in range(steps):
-        k1 = slope(v, log_s)
-        k2 = slope(v + h / 2 * k1, log_s + h / 2)
-        k3 = slope(v + h / 2 * k2, log_s + h / 2)
-        k4 = slope(v + h * k3, log_s + h)
-        v, log_s = v + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4), log_s + h
-    torch.testing.assert_close(carried, v, rtol=1e-8, atol=1e-8)
-
-
-@ranks
-def test_flow_composes_and_carries_samples_to_samples(rank: int) -> None:
-    linear, z = random_wiener(rank), noise(3, *SHAPE)
-    torch.testing.assert_close(linear.flow(linear.sample(z, 40.0), 40.0, 1.0), linear.sample(z, 1))
-    torch.testing.assert_close(
-        linear.flow(linear.flow(z, 3.0, 1.0), 1.0, 0.0), linear.flow(z, 3.0, 0.0)
-    )
+    torch.testing.assert_close(linear.flow(linear.sample(v, 40.0), 40.0, 0), linear.sample(v, 0))
 
 
 @ranks
