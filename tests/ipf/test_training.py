@@ -162,17 +162,6 @@ def test_run_that_diverges_stops_with_a_sentence(tmp_path: Path) -> None:
     assert bridge(tmp_path, resume=True).half == 1
 
 
-def test_paths_that_leave_every_bound_are_noticed() -> None:
-    run = bridge(method="dsb")
-    for done in run:
-        if done.evaluation:
-            break
-    with torch.no_grad():
-        run.average["backward"].trunk.linear.bias.fill_(1e6)
-    with pytest.raises(DivergedError, match="a path"):
-        finish(run)
-
-
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_numbers_that_are_none_in_either_direction_are_noticed(
     tmp_path: Path, direction: str
@@ -189,7 +178,7 @@ def test_numbers_that_are_none_in_either_direction_are_noticed(
 
 def test_energies_of_a_bridge_differ_by_the_entropies() -> None:
     """KL(P | W from the source) + KL(source | Lebesgue) reads the same from the other end."""
-    run = bridge(steps=20)
+    run = bridge(steps=40)
     run.average.forward_end, run.average.backward_end = Linear(), Linear(ends=(LAST, FIRST))
     found = run.diagnose(50_000)
     forward, backward = (found[direction] for direction in DIRECTIONS)

@@ -192,9 +192,6 @@ def test_precision_counts_the_points_within_the_kth_neighbour():
     real = torch.tensor([[0.0], [1.0], [2.0], [3.0], [4.0]])  # radii for k = 1: 1 each
     drawn = torch.tensor([[-0.9], [4.5], [5.2], [9.0]])  # the last two lie outside
     assert precision_recall(real, drawn, k=1).precision == 0.5
-
-
-def test_precision_recall_refuses_small_sets():
     with pytest.raises(ValueError, match="k = 3"):
         precision_recall(torch.zeros(3, 2), torch.zeros(9, 2))
 

@@ -273,9 +273,8 @@ def test_state_of_before_the_run_was_named_in_it_is_resumed(tmp_path: Path) -> N
 def test_truncated_state_is_noticed(left: int, tmp_path: Path) -> None:
     run(toy(tmp_path), 1)
     (tmp_path / STATE).write_bytes((tmp_path / STATE).read_bytes()[:left])
-    with pytest.raises(CheckpointError, match=r"training\.safetensors is truncated.*\.$") as caught:
+    with pytest.raises(CheckpointError, match=r"^.*training\.safetensors is truncated.*\.$"):
         toy(tmp_path, resume=True)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("metadata", [{}, {"counters": "nonsense"}, {"counters": "{}"}])
@@ -467,22 +466,21 @@ def test_full_disk_stops_the_run_with_the_system_error(
 # Plans
 
 
-@pytest.mark.parametrize("name", ["images", "finish", "batch_size", "warmup_steps"])
-def test_numbers_that_count_something_are_whole(name: str) -> None:
-    for value in (0, 64.0):
-        with pytest.raises(ValueError, match=f"{name} must be a whole number"):
-            NetworkPlan(**{"images": 100} | {name: value})
+WHOLE = ["images", "finish", "batch_size", "warmup_steps"]
+POSITIVE = ["max_minutes", "learning_rate", "ema", "long_ema", "decay"]
 
 
-@pytest.mark.parametrize("name", ["max_minutes", "learning_rate", "ema", "long_ema", "decay"])
-def test_other_numbers_are_positive(name: str) -> None:
-    for value in (0, math.nan):
-        with pytest.raises(ValueError, match=f"{name} must be a finite number > 0"):
-            NetworkPlan(**{"images": 100} | {name: value})
-
-
-def test_plan_without_a_length_or_with_an_unknown_optimizer_is_refused() -> None:
-    with pytest.raises(ValueError, match="images or max_minutes"):
-        NetworkPlan()
-    with pytest.raises(ValueError, match="optimizer must be one of muon, adam"):
-        NetworkPlan(images=9, optimizer="sgd")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        *(({name: 0}, f"{name} must be a whole number") for name in WHOLE),
+        *(({name: 64.0}, f"{name} must be a whole number") for name in WHOLE),
+        *(({name: 0}, f"{name} must be a finite number > 0") for name in POSITIVE),
+        ({"images": None}, "images or max_minutes"),
+        ({"optimizer": "sgd"}, "optimizer must be one of muon, adam"),
+    ],
+    ids=str,
+)
+def test_bad_plans_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        NetworkPlan(**{"images": 9} | options)

@@ -6,6 +6,7 @@ Fed with basis inputs it gives its coefficients, and mean and variance follow wi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -168,6 +169,19 @@ def test_multistep_rules_keep_their_order_on_a_stretched_grid(name: str) -> None
             ratio = ode_end(SOLVERS[name], grid, v) / (VARIANCES + grid[-1] ** 2).sqrt()
         errors.append((ratio - 1).abs().max().item())
     assert slope(counts, errors) > {"unipc": 2.8}.get(name, 1.8)
+
+
+def test_multistep_extrapolation_is_the_published_formula() -> None:
+    """r = h_{i-1} / h_i = 3: D + (D - D_{i-1}) / 6 (Lu et al. 2022, Algorithm 2)."""
+    v, denoised, before, noise = torch.randn(4, 3, 2)
+    s, s_next = 2.0, 2.0 * math.exp(-0.1)
+    history = (Evaluation(s, denoised, v), Evaluation(s * math.exp(0.3), before, v))
+    mixed = (Evaluation(s, denoised + (denoised - before) / 6, v),)
+    for name, one_step in (("dpmpp_2m", "ddim"), ("dpmpp_2m_sde", "exponential_sde")):
+        torch.testing.assert_close(
+            SOLVERS[name].step(v, s, s_next, history, noise),
+            SOLVERS[one_step].step(v, s, s_next, mixed, noise),
+        )
 
 
 def test_unipc_predicts_its_second_step_as_dpmpp_2m() -> None:
