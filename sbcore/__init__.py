@@ -14,7 +14,6 @@ from sbcore.plane.pairs import plane_end
 from sbcore.runtime.checkpoints import CheckpointError
 from sbcore.runtime.run import DivergedError, Evaluations, Run, Step, follow
 from sbcore.twostage.bridge import DEFAULTS, Bridge
-from sbcore.twostage.film import frame_indices
 from sbcore.twostage.paper import PaperMode
 from sbcore.twostage.solvers import SOLVERS
 
@@ -41,7 +40,6 @@ __all__ = [
     "TranslationBridge",
     "drawn_distribution",
     "follow",
-    "frame_indices",
     "load",
     "opposite",
     "plane_end",
