@@ -45,4 +45,4 @@ __all__ = [
     "plane_end",
     "preset_holes",
 ]
-__version__ = "0.1.0"
+__version__ = "0.2.0"

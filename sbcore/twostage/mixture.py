@@ -12,6 +12,7 @@ the mixture keeps the variance l.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -94,12 +95,12 @@ class KernelMixture(nn.Module):
         """Variances of a kernel along the components, (K,)."""
         return self.width**2 / (1 + self.width**2) * variance
 
-    def _apart(self, leading: Tensor, narrow: Tensor, s: float) -> list[Tensor]:
+    def _apart(self, leading: Tensor, narrow: Tensor, s: float) -> Iterator[Tensor]:
         """Half the squared Mahalanobis distance to every kernel, in blocks of rows, (.., N)."""
         scale = (narrow + s**2).rsqrt()
         centres = self.centres * scale
         rows = max(1, BLOCK // len(self))
-        return [torch.cdist(part * scale, centres).square() / 2 for part in leading.split(rows)]
+        return (torch.cdist(part * scale, centres).square() / 2 for part in leading.split(rows))
 
 
 def fit_mixture(
