@@ -14,6 +14,8 @@ from sbcore.plane.pairs import plane_end
 from sbcore.runtime.checkpoints import CheckpointError
 from sbcore.runtime.run import DivergedError, Evaluations, Run, Step, follow
 from sbcore.twostage.bridge import DEFAULTS, Bridge
+from sbcore.twostage.inversion import path_positions
+from sbcore.twostage.judge import TYPICAL
 from sbcore.twostage.paper import PaperMode
 from sbcore.twostage.solvers import SOLVERS
 
@@ -24,6 +26,7 @@ __all__ = [
     "EXTENT",
     "PLANE_SOLVER",
     "SOLVERS",
+    "TYPICAL",
     "Bridge",
     "BridgePlan",
     "BridgeTrainer",
@@ -38,10 +41,12 @@ __all__ = [
     "Run",
     "Step",
     "TranslationBridge",
+    "__version__",
     "drawn_distribution",
     "follow",
     "load",
     "opposite",
+    "path_positions",
     "plane_end",
     "preset_holes",
 ]

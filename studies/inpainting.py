@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,18 +25,15 @@ from torch import Tensor
 from sbcore.data.masks import brush_hole, preset_holes
 from sbcore.runtime import checkpoints, checks
 from sbcore.runtime.metrics import diversity, psnr, seam_error, ssim
-from sbcore.runtime.noise import Noise
-from sbcore.twostage.bridge import DEFAULTS, S_END, Bridge
+from sbcore.twostage.bridge import DEFAULTS, Bridge
 from sbcore.twostage.denoiser import Denoiser, load_denoiser
-from sbcore.twostage.grids import karras_grid
+from sbcore.twostage.repaint import RESAMPLE
 from sbcore.twostage.solvers import SOLVERS
-from sbcore.twostage.wiener import WienerFilter
 from studies.report import Progress, Report, Table, contact_sheet
 from studies.sets import load_sets
 
 WAYS = ("conditional", "algorithm2", "repaint", "gaussian", "mean", "telea", "navier-stokes")
 HOLES = ("left half", "centre", "eyes", "brush", "75 %")
-JUMP, RESAMPLE = 3, 3  # of RePaint: steps between jumps back, passes over each of them
 SHOWN = 6  # pictures on a contact sheet
 COLUMNS = (
     *("hole", "way", "evaluations", "PSNR, one fill", "PSNR, mean of fills", "its standard error"),
@@ -56,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--paper-steps", type=int, default=100, help="of Algorithm 2; paper: 1000")
     parser.add_argument("--repaint-steps", type=int, default=30, help=f"each taken {RESAMPLE} x")
+    parser.add_argument(
+        "--evaluations", type=int, help="the same number for the first three ways, instead"
+    )
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="which of them")
     parser.add_argument("--holes", nargs="+", choices=HOLES, default=HOLES, help="which of them")
     parser.add_argument("--bf16", action="store_true", help="bf16 inside the network")
@@ -106,6 +106,8 @@ class Settings:
     paper_steps: int
     repaint_steps: int
     seed: int
+    evaluations: int | None = None
+    """Of the conditional denoiser, Algorithm 2 and resampling alike; None: each its own."""
     ways: tuple[str, ...] = WAYS
 
     @classmethod
@@ -118,7 +120,10 @@ class Settings:
         }
         small = {"count": 2, "fills": 2, "steps": 5, "paper_steps": 5, "repaint_steps": 3}
         sizes = {k: min(v, small[k]) for k, v in asked.items()} if options.quick else asked
-        return cls(**sizes, seed=options.seed, ways=tuple(options.ways))
+        equal = options.evaluations
+        if equal is not None:
+            equal = checks.whole("evaluations", equal, 2)  # Algorithm 2 takes one beside its steps
+        return cls(**sizes, seed=options.seed, evaluations=equal, ways=tuple(options.ways))
 
 
 @dataclass(frozen=True)
@@ -141,31 +146,29 @@ def all_ways(bridge: Bridge, denoiser: Denoiser, settings: Settings) -> Iterator
 
 def own_ways(bridge: Bridge, settings: Settings) -> Iterator[Way]:
     """Those of `Bridge.inpaint`."""
-    n, paper, steps = settings.fills, settings.paper_steps, settings.steps
-
-    def conditional(picture: Tensor, hole: Tensor, seed: int) -> Tensor:
-        return bridge.inpaint(picture, ~hole, n, seed, steps=steps).result().cpu()
-
-    def algorithm2(picture: Tensor, hole: Tensor, seed: int) -> Tensor:
-        run = bridge.inpaint(picture, ~hole, n, seed, method="algorithm2", steps=paper)
-        return run.result().cpu()
-
     solver = SOLVERS[DEFAULTS["inpaint"].solver].title
-    yield Way("conditional", f"conditional denoiser, {solver}", steps, conditional)
-    yield Way("algorithm2", f"Algorithm 2, {paper:,} steps", paper + 1, algorithm2)
+    steps, paper, repaint = settings.steps, settings.paper_steps, settings.repaint_steps * RESAMPLE
+    if settings.evaluations is not None:
+        steps, paper, repaint = settings.evaluations, settings.evaluations - 1, settings.evaluations
+    for method, title, given, evaluations in (
+        ("conditional", f"conditional denoiser, {solver}", steps, steps),
+        ("algorithm2", f"Algorithm 2, {paper:,} steps", paper, paper + 1),
+        ("repaint", f"RePaint-style, {RESAMPLE} passes", repaint, repaint),
+    ):
+        options = {"n": settings.fills, "method": method, "steps": given}
+        yield Way(method, title, evaluations, partial(_own, bridge, options))
+
+
+def _own(
+    bridge: Bridge, options: dict[str, Any], picture: Tensor, hole: Tensor, seed: int
+) -> Tensor:
+    """Fills by `Bridge.inpaint`, (n, c, h, w)."""
+    return bridge.inpaint(picture, ~hole, seed=seed, **options).result().cpu()
 
 
 def other_ways(bridge: Bridge, denoiser: Denoiser, settings: Settings) -> Iterator[Way]:
-    """Resampling, the Gaussian and the classical ways."""
-    n, steps, device = settings.fills, settings.repaint_steps, bridge.device
-    grid = karras_grid(steps, bridge.sigma, min(S_END, bridge.sigma / 2))
-
-    def resampling(picture: Tensor, hole: Tensor, seed: int) -> Tensor:
-        known = picture.to(device) - denoiser.mean
-        noise = Noise(range(seed, seed + n), bridge.shape, "resampling", device)
-        denoise = partial(denoiser, bf16=bridge.bf16)
-        filled = repaint(denoise, denoiser.linear, known, ~hole.to(device), noise, grid)
-        return torch.where(hole, (filled + denoiser.mean).clamp(0, 1).cpu(), picture)
+    """The Gaussian and the classical ways."""
+    device = bridge.device
 
     def gaussian(picture: Tensor, hole: Tensor, seed: int) -> Tensor:
         known = picture.to(device) - denoiser.mean
@@ -177,54 +180,12 @@ def other_ways(bridge: Bridge, denoiser: Denoiser, settings: Settings) -> Iterat
     def mean_fill(picture: Tensor, hole: Tensor, seed: int) -> Tensor:
         return torch.where(hole, denoiser.mean.cpu(), picture)[None]
 
-    title = f"RePaint-style, {steps} steps, {RESAMPLE} passes"
-    yield Way("repaint", title, steps * RESAMPLE, resampling)
     yield Way("gaussian", "Gaussian conditional mean", 0, gaussian)
     yield Way("mean", "mean picture", 0, mean_fill)
     methods = {"Telea": cv2.INPAINT_TELEA, "Navier-Stokes": cv2.INPAINT_NS}
     for name, method in methods.items():
         fill = partial(_classical, method=method)
         yield Way(name.lower(), f"{name} (OpenCV)", 0, fill)
-
-
-def repaint(
-    denoise: Callable[[Tensor, float], Tensor],
-    linear: WienerFilter,
-    known: Tensor,
-    known_mask: Tensor,
-    noise: Noise,
-    grid: list[float],
-) -> Tensor:
-    """Resampling with an unconditional denoiser, a light version of RePaint's Algorithm 1.
-
-    The grid is taken in segments of `JUMP` ancestral steps. Each segment is run `RESAMPLE` times:
-    noise carries the state back to its first level in between, so that hole and surroundings
-    agree. Known pixels are ``known + s z`` after every step.
-
-    Args:
-        denoise: D(v, s).
-        linear: Its linear part, which draws the start.
-        known: Clean centred picture, (c, h, w).
-        known_mask: (h, w), True = known.
-        noise: Source of random numbers; one fill a seed.
-        grid: Falling noise levels, the last of them 0.
-
-    Returns:
-        Centred fills, (n, c, h, w).
-    """
-    v = linear.sample(noise.draw(), grid[0])
-    v = torch.where(known_mask, known + grid[0] * noise.draw(), v)
-    for first in range(0, len(grid) - 1, JUMP):
-        levels = grid[first : first + JUMP + 1]
-        for again in range(RESAMPLE):
-            if again:
-                v = v + (levels[0] ** 2 - levels[-1] ** 2) ** 0.5 * noise.draw()
-            for s, s_next in pairwise(levels):
-                keep = (s_next / s) ** 2  # exponential SDE step
-                drawn = s_next * (1 - keep) ** 0.5 * noise.draw()
-                v = keep * v + (1 - keep) * denoise(v, s) + drawn
-                v = torch.where(known_mask, known + s_next * noise.draw(), v)
-    return v
 
 
 def _classical(picture: Tensor, hole: Tensor, seed: int, method: int) -> Tensor:

@@ -107,7 +107,7 @@ def split_held_out(pictures: Tensor) -> tuple[Tensor, Tensor]:
 def _read_pictures(
     source: Path, size: int, limit: int | None, on_progress: Callable[[int, int], None] | None
 ) -> list[np.ndarray]:
-    entries = list(_entries(source))[:limit]
+    entries = list(picture_files(source))[:limit]
     pictures = []
     for index, (name, read) in enumerate(entries):
         try:
@@ -120,7 +120,7 @@ def _read_pictures(
     return pictures
 
 
-def _entries(source: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+def picture_files(source: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """Name and reader of each picture file, in name order."""
     if source.is_dir():
         for path in sorted(source.rglob("*")):

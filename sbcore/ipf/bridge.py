@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,13 @@ class TranslationBridge:
     def device_name(self) -> str:
         """Name of the device for people."""
         return device_name(self.device)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """`checkpoints.fingerprint` of both networks, sigma and the schedule."""
+        numbers = {"sigma": self.sigma, "steps": self.steps, "contrast": self.contrast}
+        numbers |= {"from noise": self.noise[0], "to noise": self.noise[1]}
+        return checkpoints.fingerprint(self._pair.state_dict(), **numbers)
 
     def starts_from_noise(self, direction: str) -> bool:
         """Whether a direction starts from standard normal noise: it generates."""

@@ -7,10 +7,11 @@ A model folder holds ``model.safetensors`` + ``config.json`` (the denoiser), opt
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,27 @@ def load_weights(network: nn.Module, path: Path) -> None:
     if any(not torch.isfinite(t).all() for t in tensors.values()):
         raise CheckpointError(f"{path} holds values that are not finite.")
     network.load_state_dict({name: t.float() for name, t in tensors.items()})
+
+
+def fingerprint(*networks: Mapping[str, Tensor], **numbers: float) -> str:
+    """A short name for weights: 16 hexadecimal digits.
+
+    It covers name, shape and value of every tensor of the networks, in float32, and the numbers;
+    so it is the same for the same model, however its files are laid out and wherever it computes.
+    It does not cover the device, bf16 or the version of the program, on which the last bits of a
+    picture depend, too. Cost: 0.1 s for 100 MB.
+
+    Args:
+        networks: Tensors by name, in a fixed order; none of a network that a model lacks.
+        numbers: What else decides the pictures.
+    """
+    digest = hashlib.sha256(json.dumps(numbers, sort_keys=True).encode())
+    for network in networks:
+        for name, tensor in sorted(network.items()):
+            digest.update(f"{name} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().float().contiguous().numpy())
+        digest.update(b";")
+    return digest.hexdigest()[:16]
 
 
 def write_atomically(path: Path, content: bytes) -> None:

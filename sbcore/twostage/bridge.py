@@ -7,8 +7,9 @@ mean picture added back) and whose result is a float32 tensor (n, c, h, w) in [0
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,16 +17,19 @@ import torch
 from torch import Tensor
 
 from sbcore.runtime import checks
-from sbcore.runtime.checkpoints import CheckpointError, locate
+from sbcore.runtime.checkpoints import CheckpointError, fingerprint, locate
 from sbcore.runtime.devices import best_device, channels_last, device_name
 from sbcore.runtime.noise import Noise
 from sbcore.runtime.run import Evaluations, Run, Step, follow, pictures
+from sbcore.twostage import judge
 from sbcore.twostage.denoiser import Denoiser, load_denoiser
 from sbcore.twostage.film import fill_in, frame_indices, stage1_path
 from sbcore.twostage.grids import GRIDS, two_stage_grid
+from sbcore.twostage.inversion import invert, linear_mix, path_positions, spherical_mix
 from sbcore.twostage.mixture import KernelMixture, load_mixture
 from sbcore.twostage.paper import PaperMode, algorithm1, algorithm1_stage2, algorithm2
 from sbcore.twostage.ratio import DensityRatioNet, load_density_ratio
+from sbcore.twostage.repaint import EVALUATIONS, repaint, repaint_levels
 from sbcore.twostage.sampler import Denoise, reverse_steps
 from sbcore.twostage.solvers import SOLVERS, Solver
 
@@ -35,7 +39,8 @@ LEAST_VARIANCE = 1e-6  # of added noise: a quarter of a step of 8 bits
 BATCH = 16  # pictures of one network call; bounds memory
 STARTS = ("closed form", "gaussian", "network", "noise")
 MODES = ("fast", "paper")
-METHODS = ("conditional", "algorithm2")
+MORPHS = ("shared noise", "inversion")
+METHODS = ("conditional", "algorithm2", "repaint")
 
 
 class Default(NamedTuple):
@@ -50,6 +55,7 @@ class Default(NamedTuple):
 DEFAULTS = {
     "generate": Default("dpmpp_2m_sde", 10),
     "interpolate": Default("unipc", 10),
+    "inversion": Default("unipc", 15),
     "denoise": Default("dpmpp_2m_sde", 10),
     "inpaint": Default("dpmpp_2m_sde", 10),
 }
@@ -142,6 +148,16 @@ class Bridge:
         """Name of the device for people, e.g. "2 CPU cores"."""
         return device_name(self.device)
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """`checkpoints.fingerprint` of all networks, the mixture, sigma and tau."""
+        numbers = {"sigma": self.sigma, "tau": self.tau}
+        ratio, kernels = self.log_ratio.state_dict() if self.log_ratio else {}, {}
+        if self.mixture:
+            numbers |= {"width": self.mixture.width, "kernels": len(self.mixture)}
+            kernels = {"centres": self.mixture.centres[: self.mixture.given]}
+        return fingerprint(self.denoiser.state_dict(), ratio, kernels, **numbers)
+
     @property
     def has_density_ratio(self) -> bool:
         """Whether stage 1 of paper mode is available."""
@@ -168,6 +184,22 @@ class Bridge:
         """
         mean = self.denoiser.mean
         return self._denoise(noisy.to(self.device) - mean, s) + mean
+
+    def noise_level(self, image: Tensor) -> float:
+        """Estimate the standard deviation of white noise in a picture, (c, h, w); no evaluation."""
+        return judge.noise_level(self._picture("image", image, noisy=True) + self.denoiser.mean)
+
+    def typicality(self, image: Tensor) -> float:
+        """How like the training set a picture is, as a whole: about 1 there, about 0 elsewhere.
+
+        The coherence of the picture with the mean picture, `judge.typicality`; below `TYPICAL` it
+        is better to warn. No evaluation.
+
+        Args:
+            image: Picture, (c, h, w) in [0, 1].
+        """
+        mean = self.denoiser.mean
+        return judge.typicality(self._picture("image", image) + mean, mean, self.denoiser.linear)
 
     # ------------------------------------------------------------------------------------------
     # Generation
@@ -337,24 +369,34 @@ class Bridge:
         variance: float = 0.4,
         seed: int = 0,
         *,
+        more: Sequence[Tensor] = (),
+        method: str = "shared noise",
         steps: int | None = None,
         solver: str | None = None,
         mode: str = "fast",
     ) -> Run:
-        """Morph between two pictures: linear mixes plus shared noise, then stage 2.
+        """Morph between two pictures, or along a path through several.
 
-        ``x_c = (1 - c) a + c b + sqrt(variance) n`` for c uniform in [0, 1], denoised by stage 2
-        from ``s = sqrt(variance)``; all frames share n, and the noise of every step.
+        By shared noise, as in the paper: ``x_c = (1 - c) a + c b + sqrt(variance) n`` for c uniform
+        in [0, 1], denoised by stage 2 from ``s = sqrt(variance)``; all frames share n, and the
+        noise of every step. No frame is a given picture.
+
+        By inversion: the probability-flow ODE carries the pictures to noise level sigma, where
+        their codes are mixed (`spherical_mix`), and back. At the ends, and wherever the path meets
+        a picture, the frame is that picture, up to the error of the solver.
 
         Args:
             a: First picture, (c, h, w) in [0, 1].
             b: Second picture, likewise.
-            frames: Number of pictures, both ends included, >= 2.
-            variance: Variance of the noise, in [1e-6, sigma^2]; 0.4 in the paper.
-            seed: Seed of the noise.
-            steps: Network evaluations.
-            solver: Name in `SOLVERS`, fast mode only.
-            mode: "fast", or "paper": Euler-Maruyama with the paper's step sigma^2 / N2.
+            frames: Number of pictures, both ends included, at least that of the given ones.
+            variance: Variance of the shared noise, in [1e-6, sigma^2]; 0.4 in the paper.
+            seed: Seed of the shared noise.
+            more: Further pictures; the path goes from b through all of them.
+            method: "shared noise", or "inversion", which has no noise.
+            steps: Network evaluations; by inversion as many up as down.
+            solver: Name in `SOLVERS`, fast mode only; by inversion a deterministic one.
+            mode: "fast", or "paper": Euler-Maruyama with the paper's step sigma^2 / N2; shared
+                noise only.
 
         Returns:
             A run whose result is (frames, c, h, w) in [0, 1].
@@ -362,37 +404,64 @@ class Bridge:
         Raises:
             ValueError: If an argument is out of range.
         """
-        frames = checks.whole("frames", frames, least=2)
-        a, b = self._picture("a", a), self._picture("b", b)
-        c = torch.linspace(0, 1, frames, device=self.device).view(-1, 1, 1, 1)
-        noise = self._noise([checks.seed(seed)] * frames)
-        start = (1 - c) * a + c * b + self._deviation(variance) * noise.draw()
-        return self._edit("interpolate", start, variance, noise, steps, solver, mode)
+        named = {"a": a, "b": b} | {f"more[{i}]": picture for i, picture in enumerate(more)}
+        frames = checks.whole("frames", frames, least=len(named))
+        given = torch.stack([self._picture(name, picture) for name, picture in named.items()])
+        positions = path_positions(frames, len(given)).to(self.device)
+        noise, variance = self._noise([checks.seed(seed)] * frames), self._variance(variance)
+        if checks.choice("method", method, MORPHS) == "shared noise":
+            start = linear_mix(given, positions) + math.sqrt(variance) * noise.draw()
+            return self._edit("interpolate", start, variance, noise, steps, solver, mode)
+        if checks.choice("mode", mode, MODES) == "paper":
+            raise ValueError("mode must be fast for method 'inversion'; got 'paper'")
+        chosen, count = _sampler("inversion", solver, steps)
+        if chosen.stochastic:
+            raise ValueError(f"solver must be deterministic for method 'inversion'; got {solver!r}")
+        levels = chosen.levels(count, lambda n: GRIDS["karras"](n, self.sigma, S_END))
+        run = self._through_codes(given, positions, levels, chosen, noise)
+        return Run(self._shown(run), 2 * count, pictures)
+
+    def _through_codes(
+        self, given: Tensor, positions: Tensor, levels: list[float], solver: Solver, noise: Noise
+    ) -> Iterator[Step]:
+        """Up to the codes, of which only mixes are shown, and down again."""
+        linear, total, step = self.denoiser.linear, 2 * (len(levels) - 1), None
+        bridge = {"sigma": self.sigma, "tau": self.tau}
+        for step in invert(self._denoise, given, levels, **bridge, linear=linear):
+            mixed = {name: linear_mix(getattr(step, name), positions) for name in ("x", "denoised")}
+            yield replace(step, total=total, **mixed)
+        assert step is not None
+        code = spherical_mix(step.x, positions, levels[0], linear)
+        down = self._steps(self._denoise, code, levels, solver, noise)
+        yield from follow(down, offset=step.index, total=total, nfe=step.nfe)
 
     def denoise(
         self,
         image: Tensor,
-        variance: float = 1.0,
+        variance: float | None = 1.0,
         n: int = 4,
         seed: int = 0,
         *,
         steps: int | None = None,
         solver: str | None = None,
         mode: str = "fast",
+        add_noise: bool = True,
     ) -> Run:
         """Add noise to a picture once and restore it ``n`` times by stage 2 (Fig. 6).
 
         All restorations start from `perturb` of the same seed; a stochastic solver makes them
-        differ.
+        differ. A picture that is noisy already is taken as it is by ``add_noise=False``.
 
         Args:
-            image: Picture, (c, h, w) in [0, 1].
-            variance: Variance of the added noise, in [1e-6, sigma^2].
+            image: Picture, (c, h, w) in [0, 1]; one that is noisy already may leave that range.
+            variance: Variance of the noise, in [1e-6, sigma^2]; None, of a picture that is noisy
+                already: that of `noise_level`.
             n: Number of restorations, >= 1.
             seed: Seed of the noise; restoration i takes its steps with seed + i.
             steps: Network evaluations.
             solver: Name in `SOLVERS`, fast mode only; a stochastic one by default.
             mode: "fast", or "paper": Euler-Maruyama with the paper's step sigma^2 / N2.
+            add_noise: Whether noise is added first.
 
         Returns:
             A run whose result is (n, c, h, w) in [0, 1].
@@ -400,16 +469,22 @@ class Bridge:
         Raises:
             ValueError: If an argument is out of range.
         """
-        start = self.perturb(image, variance, seed) - self.denoiser.mean
         noise = self._noise(checks.seeds(n, seed))
-        noise.draw()  # that of the perturbation
+        if variance is None and not add_noise:
+            variance = min(max(LEAST_VARIANCE, self.noise_level(image) ** 2), self.sigma**2)
+        variance = self._variance(variance)
+        if add_noise:
+            start = self.perturb(image, variance, seed) - self.denoiser.mean
+            noise.draw()  # that of the perturbation
+        else:
+            start = self._picture("image", image, noisy=True)
         start = start.expand(len(noise.streams), *self.shape)
         return self._edit("denoise", start, variance, noise, steps, solver, mode)
 
     def perturb(self, image: Tensor, variance: float, seed: int = 0) -> Tensor:
         """``image + sqrt(variance) n``, (c, h, w), not clamped."""
         noise = self._noise([checks.seed(seed)]).draw()[0]
-        centred = self._picture("image", image) + self._deviation(variance) * noise
+        centred = self._picture("image", image) + math.sqrt(self._variance(variance)) * noise
         return centred + self.denoiser.mean
 
     def _edit(
@@ -455,8 +530,10 @@ class Bridge:
             n: Number of fills, >= 1.
             seed: Seed of the first fill; fill i is that of seed + i.
             method: "conditional": the denoiser is told the known pixels, so that every solver
-                samples the exact conditional; "algorithm2": the paper's.
-            steps: Network evaluations; N2 of Algorithm 2.
+                samples the exact conditional; "algorithm2": the paper's; "repaint": resampling
+                with jumps back, `repaint`.
+            steps: Network evaluations; N2 of Algorithm 2, which takes one more. All methods draw
+                from the noise of the seed, so that they can be compared at equal evaluations.
             solver: Name in `SOLVERS`, conditional only.
             shared_noise: Toggle of Algorithm 2.
 
@@ -480,6 +557,11 @@ class Bridge:
                 settings = replace(settings, n2=checks.whole("steps", steps))
             run = algorithm2(self._denoise, known, masks, noise.draw, settings, sigma=self.sigma)
             length = settings.n2
+        elif method == "repaint":
+            length = checks.whole("steps", EVALUATIONS if steps is None else steps)
+            passes = repaint_levels(length, lambda n: GRIDS["karras"](n, self.sigma, S_END))
+            bridge = {"sigma": self.sigma, "linear": self.denoiser.linear}
+            run = repaint(self._denoise, known, masks, noise.draw, passes, **bridge)
         else:
             chosen, length = _sampler("inpaint", solver, steps)
             clean = self.denoiser.linear.sample_given(known[0], mask[0], noise.draw())
@@ -546,12 +628,14 @@ class Bridge:
             denoised = (step.denoised + mean).clamp(0, 1)
             yield replace(step, x=step.x + weight * mean, denoised=denoised)
 
-    def _picture(self, name: str, picture: Tensor) -> Tensor:
-        """Check a picture and centre it: (c, h, w)."""
+    def _picture(self, name: str, picture: Tensor, noisy: bool = False) -> Tensor:
+        """Check a picture, which noise may have carried out of [0, 1], and centre it: (c, h, w)."""
         picture = checks.array(name, picture, dtype=torch.float32, device=self.device)
         if picture.shape != self.shape:
             raise ValueError(f"{name} must have shape {self.shape}, got {tuple(picture.shape)}")
-        if not bool(((picture >= 0) & (picture <= 1)).all()):  # also refuses NaN
+        if noisy and not bool(picture.isfinite().all()):
+            raise ValueError(f"{name} must hold finite numbers")
+        if not noisy and not bool(((picture >= 0) & (picture <= 1)).all()):  # also refuses NaN
             raise ValueError(f"{name} must have values in [0, 1]")
         return picture - self.denoiser.mean
 
@@ -565,9 +649,9 @@ class Bridge:
             raise ValueError("known_mask must hold 0 and 1, not NaN")
         return (mask > 0).reshape(1, 1, *size)
 
-    def _deviation(self, variance: float) -> float:
-        """Check a noise variance and return its standard deviation."""
-        return math.sqrt(checks.number("variance", variance, LEAST_VARIANCE, self.sigma**2))
+    def _variance(self, variance: float | None) -> float:
+        """Check a noise variance."""
+        return checks.number("variance", variance, LEAST_VARIANCE, self.sigma**2)
 
 
 def _sampler(

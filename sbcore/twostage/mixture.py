@@ -44,6 +44,7 @@ class KernelMixture(nn.Module):
         super().__init__()
         self.width = checks.number("width", width, above=0)
         self.register_buffer("centres", coefficients / math.sqrt(1 + width**2))
+        self.given = len(coefficients)  # the first; the rest are computed from them
 
     def __len__(self) -> int:
         return len(self.centres)
@@ -149,7 +150,9 @@ def mirrored(mixture: KernelMixture, linear: WienerFilter, shape: tuple[int, ...
     basis = linear.basis[: mixture.components]
     turned = basis.view(-1, *shape).flip(-1).flatten(1) @ basis.T  # (K, K)
     both = torch.cat([mixture.centres, mixture.centres @ turned])
-    return KernelMixture(both * math.sqrt(1 + mixture.width**2), mixture.width)
+    whole = KernelMixture(both * math.sqrt(1 + mixture.width**2), mixture.width)
+    whole.given = len(mixture)
+    return whole
 
 
 def save_mixture(folder: Path, mixture: KernelMixture, flip: bool) -> None:

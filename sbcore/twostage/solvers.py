@@ -274,6 +274,12 @@ def last_step(evaluation: Evaluation, linear: WienerFilter) -> Tensor:
     return linear.flow(v, s, 0.0) + _turned(linear, _residual(linear, evaluation), s, s, 0.0)
 
 
+def first_step(x: Tensor, evaluation: Evaluation, linear: WienerFilter) -> Tensor:
+    """From level 0 to that of an evaluation near the result: `last_step`, undone."""
+    s = evaluation.s
+    return linear.flow(x - _turned(linear, _residual(linear, evaluation), s, s, 0.0), 0.0, s)
+
+
 def _residual(linear: WienerFilter, evaluation: Evaluation) -> Tensor:
     """``n = D - W_s v``, what the network knows beyond the covariance."""
     return evaluation.denoised - linear.at(evaluation.v, evaluation.s)

@@ -57,6 +57,16 @@ def test_facts_of_a_model(bridge: TranslationBridge) -> None:
     assert "CPU" in bridge.device_name
 
 
+def test_a_fingerprint_names_weights_and_schedule(folder: Path, bridge: TranslationBridge) -> None:
+    pair = load_translation(folder)[0]
+    changed = [CONFIG | {"name": "other"}, CONFIG | {"steps": 5}, CONFIG | {"noise": [True, False]}]
+    same, *found = [TranslationBridge(pair, one, "cpu").fingerprint for one in changed]
+    assert same == bridge.fingerprint
+    perturb(pair)
+    found.append(TranslationBridge(pair, CONFIG, "cpu").fingerprint)
+    assert len({same, *found}) == 4
+
+
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_outcome_depends_on_its_seed_alone(bridge: TranslationBridge, direction: str) -> None:
     """Outcome j of picture i takes seed + i * n + j."""

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from sbcore import Bridge, CheckpointError, TranslationBridge, load
 from sbcore.runtime import checkpoints
 from sbcore.twostage.denoiser import load_denoiser, save_denoiser
+from sbcore.twostage.mixture import KernelMixture, mirrored
 from sbcore.twostage.ratio import DensityRatioNet, load_density_ratio, save_density_ratio
 from tests.conftest import REPOSITORY, SIGMA, TAU, TINY, perturb, save_tiny, tiny_denoiser
 
@@ -300,6 +302,44 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_temporary_one(
     assert list((tiny_folder / "new").iterdir()) == []
     (tiny_folder / "new").rmdir()
     assert {path.name: path.read_bytes() for path in tiny_folder.iterdir()} == before
+
+
+# ----------------------------------------------------------------------------------------------
+# Fingerprints
+
+
+def test_a_fingerprint_names_the_weights_and_not_their_files(tiny_folder: Path) -> None:
+    first = Bridge.from_pretrained(tiny_folder, "cpu").fingerprint
+    assert re.fullmatch("[0-9a-f]{16}", first)
+    edit_config(tiny_folder, name="other", training={"seconds": 1})
+    for path in tiny_folder.glob("*.safetensors"):  # the same tensors, in another order
+        tensors = load_file(path)
+        save_file(dict(reversed(tensors.items())), path)
+    assert Bridge.from_pretrained(tiny_folder, "cpu").fingerprint == first
+
+
+def test_whatever_decides_the_pictures_changes_the_fingerprint(tiny_folder: Path) -> None:
+    whole = Bridge.from_pretrained(tiny_folder, "cpu")
+    linear, kernels = whole.denoiser.linear, torch.randn(5, 4)
+    mixture = KernelMixture(kernels, 0.5)
+    found = [
+        whole.fingerprint,
+        *(
+            Bridge(whole.denoiser, sigma, tau, ratio, device="cpu", mixture=mixed).fingerprint
+            for sigma, tau, ratio, mixed in [
+                (1.0, TAU, whole.log_ratio, None),
+                (SIGMA, 1.0, whole.log_ratio, None),
+                (SIGMA, TAU, None, None),
+                (SIGMA, TAU, whole.log_ratio, mixture),
+                (SIGMA, TAU, whole.log_ratio, KernelMixture(kernels, 0.6)),
+                (SIGMA, TAU, whole.log_ratio, KernelMixture(kernels + 0.01, 0.5)),
+                (SIGMA, TAU, whole.log_ratio, mirrored(mixture, linear, TINY.shape)),
+            ]
+        ),
+    ]
+    edit_weights(tiny_folder, lambda tensors: tensors["mean"].add_(0.01))
+    found.append(Bridge.from_pretrained(tiny_folder, "cpu").fingerprint)
+    assert len(set(found)) == len(found)
 
 
 # ----------------------------------------------------------------------------------------------

@@ -10,11 +10,9 @@ import torch
 
 from sbcore import Bridge
 from sbcore.data.masks import preset_holes
-from sbcore.runtime.noise import Noise
 from sbcore.twostage.denoiser import Denoiser, load_denoiser
-from sbcore.twostage.grids import karras_grid
 from studies import inpainting
-from tests.conftest import SIGMA, TINY
+from tests.conftest import TINY
 from tests.studies.conftest import Command
 
 
@@ -44,6 +42,9 @@ def test_every_way_is_measured_on_every_hole_and_a_seed_repeats_it(
     assert ways["RePaint-style"] == 9 and ways["mean picture"] == 0
     assert len(list((tmp_path / "inpainting-tiny").glob("*.png"))) == len(inpainting.HOLES)
 
+    equal = ("--holes", "eyes", "--ways", "conditional", "algorithm2", "repaint")
+    assert [row["evaluations"] for row in rows(*equal, "--evaluations", "4")] == [4] * 3
+
     chosen = ("--holes", "brush", "--ways", "conditional", "algorithm2", "repaint")
     brush = [row for row in every if row["hole"] == "brush"][:3]
     assert rows(*chosen) == brush
@@ -61,22 +62,3 @@ def test_mean_picture_and_classical_fills_are_what_they_are_called(
     assert torch.equal(filled[:, hole], denoiser.mean[:, hole])
     for name in ("Telea (OpenCV)", "Navier-Stokes (OpenCV)"):  # they carry a plain colour on
         assert ways[name].fill(picture, hole, 0)[0, :, hole].sub(0.4).abs().max() < 0.01
-
-
-def test_repaint_goes_back_after_each_segment_and_keeps_known_pixels(denoiser: Denoiser) -> None:
-    known = torch.randn(TINY.shape, generator=torch.Generator().manual_seed(0)) / 4
-    mask = torch.from_numpy(~preset_holes(16)["eyes"])
-    calls = []
-
-    def denoise(v: torch.Tensor, s: float) -> torch.Tensor:
-        calls.append(s)
-        return denoiser(v, s)
-
-    grid = karras_grid(7, SIGMA, 0.03)
-    noise = Noise([5, 6], TINY.shape)
-    with torch.no_grad():
-        filled = inpainting.repaint(denoise, denoiser.linear, known, mask, noise, grid)
-    assert torch.equal(filled[..., mask], known[..., mask].expand(2, -1, -1))
-    segments = [grid[0:3], grid[3:6], grid[6:7]]  # of three, three and one step
-    assert calls == [s for part in segments for s in part * inpainting.RESAMPLE]
-    assert not torch.equal(filled[0], filled[1])

@@ -18,11 +18,11 @@ from sbcore.runtime.noise import Noise
 from sbcore.twostage.bridge import BATCH, LEAST_VARIANCE
 from sbcore.twostage.grids import GRIDS
 from sbcore.twostage.process import stage1_noise_level
-from tests.conftest import SIGMA, TAU, TINY, tiny_denoiser
+from tests.conftest import SIGMA, TAU, TINY, smooth_pictures, tiny_denoiser
 
 PAPER = PaperMode(n1=3, n2=3)
 EXACT = PaperMode(n1=3, n2=3, drift="exact")
-both_methods = pytest.mark.parametrize("method", ["conditional", "algorithm2"])
+all_methods = pytest.mark.parametrize("method", ["conditional", "algorithm2", "repaint"])
 both_modes = pytest.mark.parametrize("mode", ["fast", "paper"])
 
 
@@ -253,6 +253,55 @@ def test_interpolate_starts_from_the_mix_plus_noise_of_the_variance(bridge: Brid
     torch.testing.assert_close(step.denoised, denoised.clamp(0, 1), rtol=0, atol=1e-5)
 
 
+def path(bridge: Bridge, count: int, frames: int, **options: Any) -> tuple[list[Tensor], Tensor]:
+    """Smooth pictures, and the morph through all of them by inversion."""
+    given = list(smooth_pictures(count) / 255)
+    a, b, *more = given
+    options = {"method": "inversion", "steps": 15} | options
+    return given, bridge.interpolate(a, b, frames, more=more, **options).result()
+
+
+@pytest.mark.parametrize("solver", [None, "dpmpp_2m", "linear_exact_2"])
+def test_inversion_begins_and_ends_with_the_pictures(bridge: Bridge, solver: str | None) -> None:
+    (a, b), morph = path(bridge, 2, 5, solver=solver)
+    assert in_range(morph, 5)
+    for found, expected in ((morph[0], a), (morph[-1], b)):
+        assert -10 * (found - expected).square().mean().log10() > 35  # dB
+    assert (morph[2] - (a + b) / 2).abs().mean() > 0.001  # more than the plain mix
+    again = bridge.interpolate(
+        a, b, 5, seed=9, variance=1, method="inversion", steps=15, solver=solver
+    )
+    assert torch.equal(again.result(), morph)  # there is no noise in it
+
+
+def test_inversion_of_equal_pictures_stands_still(bridge: Bridge) -> None:
+    (a,) = smooth_pictures(1) / 255
+    morph = bridge.interpolate(a, a, 3, method="inversion").result()
+    torch.testing.assert_close(morph, a.expand(3, *a.shape), rtol=0, atol=0.02)
+
+
+def test_a_path_goes_through_all_of_several_pictures(bridge: Bridge) -> None:
+    given, morph = path(bridge, 3, 6)
+    for index, expected in zip((0, 2, 5), given, strict=True):  # 2.5 is between two frames
+        torch.testing.assert_close(morph[index], expected, rtol=0, atol=0.02)
+    a, b, c = given
+    shared = bridge.interpolate(a, b, 5, 0.1, more=[c], steps=3).result()
+    first, second = (bridge.interpolate(*two, 3, 0.1, steps=3).result() for two in ((a, b), (b, c)))
+    torch.testing.assert_close(shared, torch.cat([first, second[1:]]), rtol=0, atol=1e-5)
+
+
+def test_inversion_takes_as_many_evaluations_up_as_down(bridge: Bridge, calls: list[int]) -> None:
+    a, b = picture(1), picture(2)
+    run = bridge.interpolate(a, b, 4, method="inversion", steps=3)
+    steps = list(run)
+    assert calls == [2] * 3 + [4] * 3 and len(run) == 6
+    assert [step.index for step in steps] == [step.nfe.denoiser for step in steps] == [*range(1, 7)]
+    assert all(step.x.shape == step.denoised.shape == (4, *TINY.shape) for step in steps)
+    assert steps[2].s == SIGMA and steps[-1].s == 0 and steps[-1].final
+    whole = bridge.interpolate(a, b, method="inversion")
+    assert len(whole) == 2 * DEFAULTS["inversion"].steps
+
+
 @both_modes
 def test_denoise_restores_one_perturbation_many_times(bridge: Bridge, mode: str) -> None:
     image = picture()
@@ -289,6 +338,34 @@ def test_perturb_adds_noise_of_the_variance_without_clamping(bridge: Bridge) -> 
     assert not torch.equal(perturbed, bridge.perturb(image, 4.0, seed=2))
 
 
+@both_modes
+@pytest.mark.parametrize("s", [0.1, 0.5])
+def test_a_noisy_picture_is_taken_as_it_is(bridge: Bridge, mode: str, s: float) -> None:
+    clean = smooth_pictures(1, seed=3)[0] / 255
+    noisy = clean + s * Noise([3], TINY.shape).draw()[0]  # leaves [0, 1]
+    run = bridge.denoise(noisy, s**2, 2, seed=5, steps=8, mode=mode, add_noise=False)
+    restored = run.result()
+    assert in_range(restored, 2)
+    first = next(bridge.denoise(noisy, s**2, 1, steps=8, mode=mode, add_noise=False))
+    believed = bridge.posterior_mean(noisy[None], s).clamp(0, 1)
+    torch.testing.assert_close(first.denoised, believed, rtol=0, atol=1e-5)
+    alone = bridge.denoise(noisy, s**2, 1, seed=5, steps=8, mode=mode, add_noise=False).result()
+    torch.testing.assert_close(alone[0], restored[0], rtol=0, atol=1e-5)
+
+
+def test_noise_that_nobody_told_is_estimated(bridge: Bridge) -> None:
+    clean = smooth_pictures(1, seed=3)[0] / 255
+    noisy = clean + 0.3 * Noise([3], TINY.shape).draw()[0]
+    level = bridge.noise_level(noisy)
+    assert level == pytest.approx(0.3, rel=0.15)
+    options = {"steps": 3, "add_noise": False}
+    expected = bridge.denoise(noisy, level**2, 1, **options).result()
+    assert torch.equal(bridge.denoise(noisy, None, 1, **options).result(), expected)
+    plain = torch.full(TINY.shape, 0.5)  # no noise at all, and far too much
+    assert in_range(bridge.denoise(plain, None, 1, **options).result(), 1)
+    assert in_range(bridge.denoise(99 * noisy, None, 1, **options).result(), 1)
+
+
 def test_paper_mode_of_editing_keeps_the_step_of_the_paper(bridge: Bridge) -> None:
     """Variance sigma^2 / 1000 a step: 100 of them for 0.4 of 4, and the Tweedie step."""
     step = next(bridge.interpolate(picture(1), picture(2), 2, 0.4, mode="paper"))
@@ -301,7 +378,7 @@ def test_paper_mode_of_editing_keeps_the_step_of_the_paper(bridge: Bridge) -> No
 # Inpaint
 
 
-@both_methods
+@all_methods
 def test_inpaint_keeps_known_pixels_bit_for_bit_and_fills_the_hole(
     bridge: Bridge, method: str
 ) -> None:
@@ -320,7 +397,9 @@ def test_inpaint_keeps_known_pixels_bit_for_bit_and_fills_the_hole(
 
 
 @pytest.mark.parametrize(
-    "options", [*({"solver": solver} for solver in SOLVERS), {"method": "algorithm2"}], ids=str
+    "options",
+    [*({"solver": s} for s in SOLVERS), {"method": "algorithm2"}, {"method": "repaint"}],
+    ids=str,
 )
 def test_known_pixels_are_clean_in_every_preview(bridge: Bridge, options: dict) -> None:
     image, keep = picture(), mask().bool().expand(TINY.shape)
@@ -365,6 +444,25 @@ def test_algorithm2_is_unconditional_and_starts_from_noise(bridge: Bridge) -> No
     torch.testing.assert_close(step.denoised, expected.clamp(0, 1), rtol=0, atol=1e-5)
 
 
+def test_repaint_starts_from_a_draw_of_q_sigma_with_noisy_known_pixels(bridge: Bridge) -> None:
+    noise, mean = Noise([6], TINY.shape), bridge.denoiser.mean
+    v = bridge.denoiser.linear.sample(noise.draw(), SIGMA)
+    v = torch.where(mask() > 0, picture() - mean + SIGMA * noise.draw(), v)
+    expected = torch.where(mask() > 0, picture(), bridge.denoiser(v, SIGMA) + mean)
+    step = next(bridge.inpaint(picture(), mask(), 1, seed=6, steps=4, method="repaint"))
+    torch.testing.assert_close(step.denoised, expected.clamp(0, 1), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("method", "more"), [("conditional", 0), ("repaint", 0), ("algorithm2", 1)]
+)
+def test_methods_of_inpainting_can_be_compared_at_equal_evaluations(
+    bridge: Bridge, calls: list[int], method: str, more: int
+) -> None:
+    *_, last = bridge.inpaint(picture(), mask(), 1, steps=10, method=method)
+    assert last.final and last.nfe.denoiser == len(calls) == 10 + more
+
+
 # ----------------------------------------------------------------------------------------------
 # Streaming, cancelling, counts
 
@@ -378,7 +476,11 @@ def door(bridge: Bridge, name: str) -> Callable[..., Run]:
         "interpolate": partial(bridge.interpolate, a=a, b=b, frames=3),
         "denoise": partial(bridge.denoise, image=a, n=2),
         "inpaint": partial(bridge.inpaint, image=a, known_mask=mask(), n=2),
+        "inversion": partial(bridge.interpolate, a=a, b=b, frames=3, method="inversion"),
+        "as it is": partial(bridge.denoise, image=a, n=2, add_noise=False),
         "perturb": partial(bridge.perturb, image=a, variance=1.0),
+        "noise_level": partial(bridge.noise_level, image=a),
+        "typicality": partial(bridge.typicality, image=a),
     }[name]
 
 
@@ -439,12 +541,17 @@ REACHED = {  # what every check refuses is told in tests/runtime/test_checks.py
                  "grid": "x"},
     "evolve": {"frames": 3, "seed": -1, "solver": "x", "mode": "x"},
     "interpolate": {"a": None, "b": None, "frames": 1, "variance": 0, "seed": -1, "steps": 0,
-                    "solver": "x", "mode": "x"},
+                    "solver": "x", "mode": "x", "method": "x", "more": [None]},
+    "inversion": {"a": None, "b": None, "frames": 1, "variance": 0, "seed": -1, "steps": 0,
+                  "solver": "dpmpp_2m_sde", "mode": "paper", "more": [None]},
     "denoise": {"image": None, "variance": 0, "n": 0, "seed": -1, "steps": 0, "solver": "x",
                 "mode": "x"},
     "inpaint": {"image": None, "known_mask": None, "n": 0, "seed": -1, "steps": 0, "solver": "x",
                 "method": "x"},
+    "as it is": {"image": torch.full(TINY.shape, math.nan), "variance": 0, "n": 0, "seed": -1},
     "perturb": {"image": None, "variance": 0, "seed": -1},
+    "noise_level": {"image": torch.full(TINY.shape, math.inf)},
+    "typicality": {"image": torch.full(TINY.shape, 1.1)},
 }  # fmt: skip
 PICTURES = {
     "batch": torch.zeros(1, 3, 16, 16),
@@ -483,6 +590,10 @@ def test_bad_arguments_are_refused_by_name_at_once(
 def test_what_fits_no_run_is_refused(bridge: Bridge) -> None:
     with pytest.raises(ValueError, match="every pixel is marked as known"):
         bridge.inpaint(picture(), torch.ones(16, 16))
+    with pytest.raises(ValueError, match="frames must be a whole number of at least 3, got 2"):
+        bridge.interpolate(picture(1), picture(2), 2, more=[picture(3)])
+    with pytest.raises(ValueError, match="variance must be"):  # noise to be added is never guessed
+        bridge.denoise(picture(), None)
     with pytest.raises(ValueError, match="frames must be at most 7, got 24"):
         bridge.evolve(24, **paper(PAPER))
     with pytest.raises(ValueError, match="steps must be a whole number of at least 2"):
