@@ -6,50 +6,38 @@ a boolean array (size, size), True where the model is to fill in.
 
 from __future__ import annotations
 
+import io
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
-from PIL import Image, ImageOps
+import pi_heif
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
-# Pillow warns above this and refuses above twice this, also for files that gradio opens itself:
-# 16 million pixels let an ordinary phone's photo in and keep a bomb out.
-Image.MAX_IMAGE_PIXELS = 8_000_000
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")  # TIFF, EPS and the like: too much attack surface
-# Aligned CelebA, full and half resolution: the paper's crop, (left, top, right, bottom).
-CELEBA_CROPS = {(178, 218): (25, 57, 153, 185), (89, 109): (12, 28, 76, 92)}
-MIN_COVERAGE = 0.25  # of a model pixel that must be painted
+# What phones and cameras write. TIFF, EPS and the like: too much attack surface.
+FORMATS = ("PNG", "JPEG", "WEBP", "HEIF", "BMP", "GIF")
+MOST_PIXELS = 50_000_000
+MOST_BYTES = 25 * 1024**2
+# Above twice this Pillow refuses before it decodes, also files that gradio opens itself.
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2
+PngImagePlugin.MAX_TEXT_CHUNK = 16 * 1024**2  # instead of 1 MB: what editors say of a picture
+pi_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+
+LARGE = 8_000_000  # pixels; such pictures are decoded one at a time, for want of memory
+UNREADABLE = "This cannot be read as a picture: please use JPEG, PNG, WebP, HEIC, BMP or GIF."
+EMPTY_MASK = "Nothing is marked yet: paint over the part that is to be filled."
 FULL_SCALE = dict(bool=1, uint8=255, uint16=65535, float16=1, float32=1, float64=1)
+
+DECODING = Lock()
 
 Source = str | Path | Image.Image | np.ndarray | None
 
 
 class PictureError(ValueError):
     """A picture or mask that cannot be used; the message is one sentence for the visitor."""
-
-
-@dataclass(frozen=True)
-class Photo:
-    """A visitor's picture."""
-
-    whole: Image.Image
-    """Upright RGB, at its own size."""
-    seen: np.ndarray
-    """What the model sees of it, as of `fit_square`."""
-
-    @classmethod
-    def of(cls, source: Source, size: int, channels: int) -> Photo:
-        """Open a picture and cut it to the model's size; errors as `open_picture`."""
-        whole = open_picture(source)
-        return cls(whole, fit_square(whole, size, channels))
-
-    @classmethod
-    def drawn(cls, picture: np.ndarray) -> Photo:
-        """A picture (size, size, c) in [0, 1] that the model drew, as a file holds it."""
-        return cls(to_image(picture), to_uint8(picture).astype(np.float32) / 255)
 
 
 @contextmanager
@@ -66,23 +54,28 @@ def restrict_decoders() -> None:
 
     Gradio opens pictures, too, with every decoder that Pillow has: an EPS starts Ghostscript,
     which runs the visitor's program. Saving stays as it was, and so do the MPO files of phones,
-    which the decoder of JPEG hands on.
+    which the decoder of JPEG hands on. Nor does it warn of pictures that are let in.
     """
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     Image.init()  # every plugin now: a module is imported once, so none can come back later
     Image.ID[:] = [name for name in Image.ID if name in FORMATS]
     for name in Image.OPEN.keys() - set(FORMATS):
         del Image.OPEN[name]
 
 
-def open_picture(source: Source) -> Image.Image:
-    """Read any ordinary picture as RGB.
+def open_picture(source: Source, background: str = "white", least: int = 8) -> Image.Image:
+    """Read any ordinary picture as RGB: the one gate for all that visitors hand in.
 
-    EXIF orientation is applied, transparency is laid over white, 16-bit grey is scaled to 8 bit,
-    and only the first frame of an animation is read. No metadata survives.
+    EXIF orientation is applied, colours are brought to sRGB, transparency is laid over a ground,
+    16 bits are scaled to 8, and only the first frame of an animation is read. No metadata
+    survives. Pictures of more than `LARGE` pixels wait for each other.
 
     Args:
-        source: A path to a PNG, JPEG, WebP, BMP or GIF file; or a Pillow image; or an array
-            (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) of bool, uint8, uint16 or floats in [0, 1].
+        source: A path to a JPEG, PNG, WebP, HEIC, BMP or GIF file of at most 25 MB and 50 million
+            pixels; or a Pillow image; or an array (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) of
+            bool, uint8, uint16 or floats in [0, 1].
+        background: Colour of the ground, by name.
+        least: Pixels that either side must have.
 
     Returns:
         Picture in mode RGB, at the size of the source.
@@ -90,14 +83,28 @@ def open_picture(source: Source) -> Image.Image:
     Raises:
         PictureError: If it is missing, broken, of another kind, too small or too large.
     """
-    return _open(source, background="white")
+    if source is None:
+        raise PictureError("Please choose a picture first.")
+    try:
+        if isinstance(source, np.ndarray):
+            source = _from_array(source)
+        if isinstance(source, Image.Image):
+            return _upright_rgb(source, background, least)
+        if Path(source).stat().st_size > MOST_BYTES:
+            raise PictureError("The file is too large: at most 25 MB, please.")
+        with Image.open(source, formats=FORMATS) as image:
+            return _upright_rgb(image, background, least)
+    except PictureError:
+        raise
+    except Image.DecompressionBombError as error:
+        limit = MOST_PIXELS // 1_000_000
+        raise PictureError(f"The picture is too large: at most {limit} million pixels.") from error
+    except Exception as error:  # hostile bytes make decoders raise nearly anything
+        raise PictureError(UNREADABLE) from error
 
 
 def fit_square(picture: Image.Image, size: int, channels: int = 3) -> np.ndarray:
-    """Crop and resize to what the model takes.
-
-    A picture of the model's size is kept, aligned CelebA is cropped as in the paper, any other
-    is cut to a square with its centre at 45 % of the height.
+    """Cut the middle square and resize it to what a model takes.
 
     Args:
         picture: RGB picture.
@@ -108,10 +115,8 @@ def fit_square(picture: Image.Image, size: int, channels: int = 3) -> np.ndarray
         float32 (size, size, channels) in [0, 1]; without a resize exactly the 8-bit values / 255.
     """
     picture = picture.convert("L" if channels == 1 else "RGB")
-    if picture.size != (size, size):
-        box = _square_box(*picture.size)
-        picture = picture.crop(box).resize((size, size), Image.Resampling.LANCZOS)
-    return np.asarray(picture, dtype=np.float32).reshape(size, size, channels) / 255
+    square = ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
+    return np.asarray(square, dtype=np.float32).reshape(size, size, channels) / 255
 
 
 def to_uint8(picture: np.ndarray) -> np.ndarray:
@@ -135,116 +140,47 @@ def enlarge(picture: np.ndarray, side: int) -> Image.Image:
     return to_image(picture).convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
 
 
-def hole_from_editor(value: dict | None, size: int) -> np.ndarray:
-    """Read the hole that a visitor painted in a gradio ImageEditor.
-
-    A model pixel is hole if at least 25 % of it is painted. Fainter paint (a stroke thinner than
-    a model pixel, a dot) counts where it would vanish otherwise: no hole within one pixel.
-
-    Args:
-        value: The editor's dict; only "layers" is read: RGBA arrays or pictures of any size,
-            or None. Painted is what has alpha > 0.
-        size: Side of the hole in pixels.
-
-    Returns:
-        The hole, boolean (size, size); all False if nothing is painted.
-
-    Raises:
-        PictureError: If a layer has no alpha channel.
-    """
-    hole = np.zeros((size, size), bool)
-    for layer in (value or {}).get("layers") or []:
-        if layer is not None:
-            hole |= _painted(np.asarray(layer), size)
-    return hole
-
-
-def hole_from_picture(
-    source: Source, size: int, picture_size: tuple[int, int] | None = None
-) -> np.ndarray:
-    """Read the hole from a mask picture: white is to be filled.
-
-    Args:
-        source: As for `open_picture`; transparency counts as black. Must be square, or of the
-            size of its picture, and is then cropped as `fit_square` crops that.
-        size: Side of the hole in pixels; a mask of another size is resized without smoothing.
-        picture_size: Width and height of the picture that it belongs to, before its crop.
-
-    Returns:
-        The hole, boolean (size, size), True where the luminance is at least 128.
-
-    Raises:
-        PictureError: If the mask cannot be read or does not fit the picture.
-    """
-    mask = _open(source, background="black").convert("L")
-    if mask.size == picture_size:
-        mask = mask.crop(_square_box(*mask.size))
-    if mask.width != mask.height:
-        shape = f"{mask.width} x {mask.height}"
-        raise PictureError(f"The mask must be square or as large as its picture, not {shape}.")
-    return np.asarray(mask.resize((size, size), Image.Resampling.NEAREST)) >= 128
-
-
 def check_hole(hole: np.ndarray) -> None:
     """Raise PictureError for an empty hole; a full one is legal (all is drawn anew)."""
     if not hole.any():
-        raise PictureError("Nothing is marked yet: paint over the part that is to be filled.")
+        raise PictureError(EMPTY_MASK)
 
 
-def hole_overlay(
-    hole: np.ndarray, side: int, colour: tuple[int, int, int] = (255, 51, 85), alpha: int = 178
-) -> np.ndarray:
-    """Paint a hole as a layer for an ImageEditor; `hole_from_editor` reads it back.
-
-    Args:
-        hole: Boolean (size, size).
-        side: Height and width of the layer in pixels.
-        colour: RGB of the brush, 0 to 255.
-        alpha: Opacity of the brush, 1 to 255.
-
-    Returns:
-        RGBA uint8 (side, side, 4), all zero outside the hole.
-    """
-    large = np.asarray(Image.fromarray(hole).resize((side, side), Image.Resampling.NEAREST))
-    return large[..., None] * np.array([*colour, alpha], np.uint8)
-
-
-def _open(source: Source, background: str) -> Image.Image:
-    """Decode, turn upright and flatten onto a background colour."""
-    if source is None:
-        raise PictureError("Please choose a picture first.")
-    try:
-        if isinstance(source, np.ndarray):
-            source = _from_array(source)
-        if isinstance(source, Image.Image):
-            return _upright_rgb(source, background)
-        with Image.open(source, formats=FORMATS) as image:
-            return _upright_rgb(image, background)
-    except PictureError:
-        raise
-    except Image.DecompressionBombError as error:
-        limit = 2 * Image.MAX_IMAGE_PIXELS // 1_000_000
-        raise PictureError(f"The picture is too large: at most {limit} million pixels.") from error
-    except Exception as error:  # hostile bytes make decoders raise nearly anything
-        raise PictureError(
-            "This cannot be read as a picture: please use a PNG, JPEG, WebP, BMP or GIF file."
-        ) from error
-
-
-def _upright_rgb(image: Image.Image, background: str) -> Image.Image:
+def _upright_rgb(image: Image.Image, background: str, least: int) -> Image.Image:
     """Check the size before anything is decoded, then convert."""
-    if min(image.size) < 8:
-        raise PictureError("The picture is too small: at least 8 pixels a side, please.")
-    if image.width * image.height > 2 * Image.MAX_IMAGE_PIXELS:
+    if min(image.size) < least:
+        raise PictureError(f"The picture is too small: at least {least} pixels a side, please.")
+    pixels = image.width * image.height
+    if pixels > MOST_PIXELS:
         raise Image.DecompressionBombError
-    image = ImageOps.exif_transpose(image)
-    if image.mode[0] in "IF":  # 16-bit grey or floats, which Pillow would clip to 255
-        pixels = np.asarray(image)
-        image = _from_array(pixels.clip(0, 65535).astype("u2") if image.mode == "I" else pixels)
-    elif image.has_transparency_data:
-        canvas = Image.new("RGBA", image.size, background)
-        image = Image.alpha_composite(canvas, image.convert("RGBA"))
-    return Image.fromarray(np.asarray(image.convert("RGB")))  # a new object: no EXIF, no GPS
+    with DECODING if pixels > LARGE else nullcontext():
+        image = ImageOps.exif_transpose(image)  # a copy
+        profile = image.info.get("icc_profile")
+        if image.mode[0] in "IF":  # 16-bit grey or floats, which Pillow would clip to 255
+            deep = np.asarray(image)
+            image = _from_array(deep.clip(0, 65535).astype("u2") if image.mode == "I" else deep)
+        elif image.has_transparency_data:
+            image = image.convert("RGBA")
+        image = _in_srgb(image, profile) if profile else image
+        if image.mode == "RGBA":
+            image = Image.alpha_composite(Image.new("RGBA", image.size, background), image)
+        image = image if image.mode == "RGB" else image.convert("RGB")
+    image.info.clear()  # EXIF, GPS, comments
+    return image
+
+
+def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    """Bring colours to sRGB from, say, a phone's Display P3; a broken profile counts as none."""
+    image = image.convert("RGB") if image.mode in "P1" else image
+    try:
+        given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "sRGB" in ImageCms.getProfileDescription(given):
+            return image
+        mode = "RGBA" if image.mode == "RGBA" else "RGB"
+        srgb = ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, given, srgb, outputMode=mode) or image
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image
 
 
 def _from_array(pixels: np.ndarray) -> Image.Image:
@@ -258,24 +194,3 @@ def _from_array(pixels: np.ndarray) -> Image.Image:
     if pixels.dtype != np.uint8:
         pixels = to_uint8(pixels / full_scale)
     return to_image(pixels)
-
-
-def _square_box(width: int, height: int) -> tuple[int, int, int, int]:
-    """What `fit_square` cuts out, (left, top, right, bottom) in pixels."""
-    if (width, height) in CELEBA_CROPS:
-        return CELEBA_CROPS[width, height]
-    side = min(width, height)
-    left = (width - side) // 2
-    top = max(0, round(0.45 * height - side / 2))  # faces sit a little above the middle
-    return left, top, left + side, top + side
-
-
-def _painted(layer: np.ndarray, size: int) -> np.ndarray:
-    """Hole of one RGBA layer (h, w, 4); the rule is in `hole_from_editor`."""
-    if layer.ndim != 3 or layer.shape[2] != 4:
-        raise PictureError("The drawing cannot be read: its layers must have transparency.")
-    paint = Image.fromarray((layer[..., 3] > 0).astype(np.float32))
-    coverage = np.asarray(paint.resize((size, size), Image.Resampling.BOX))
-    hole = coverage >= MIN_COVERAGE - 1e-6  # float rounding of the box filter
-    near_hole = sliding_window_view(np.pad(hole, 1), (3, 3)).any(axis=(2, 3))
-    return hole | ((coverage > 0) & ~near_hole)

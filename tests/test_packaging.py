@@ -52,7 +52,9 @@ def imported(*places: str) -> set[str]:
 
 ENGINE_FILES = ("sbcore/**/*.py",)
 APP_FILES = (*ENGINE_FILES, "demo/**/*.py", "app.py", "train.py")
-STUDY_FILES = (*ENGINE_FILES, "studies/**/*.py", "evaluate.py")
+MEASURED = ("blend", "crop", "faces", "holes", "paste")  # of the page, by studies
+PHOTO_FILES = ("demo/imaging.py", *(f"demo/photos/{name}.py" for name in MEASURED))
+STUDY_FILES = (*ENGINE_FILES, *PHOTO_FILES, "studies/**/*.py", "evaluate.py")
 
 
 @pytest.mark.parametrize(
