@@ -11,8 +11,11 @@ from studies import (
     card,
     contact,
     dsb,
+    faces,
     features,
     inpainting,
+    morphs,
+    paste,
     samplers,
     table1,
     table2,
@@ -22,8 +25,8 @@ from studies import (
 STUDIES = {
     study.__name__.rpartition(".")[2]: study
     for study in (
-        *(bench, card, contact, dsb, features),
-        *(inpainting, samplers, table1, table2, toy),
+        *(bench, card, contact, dsb, faces, features),
+        *(inpainting, morphs, paste, samplers, table1, table2, toy),
     )
 }
 

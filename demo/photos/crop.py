@@ -19,6 +19,8 @@ from PIL import Image
 from demo.imaging import PictureError
 
 LEAST_SIDE = 8  # photo pixels
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in whole photo pixels."""
 FIELDS = ("x", "y", "side", "angle")
 
 
@@ -34,12 +36,12 @@ class Crop:
     """Degrees, clockwise as seen; at 0 the crop is upright in the photo."""
 
     @classmethod
-    def of(cls, value: Any, photo_size: tuple[int, int]) -> Crop:
+    def of(cls, value: Any, photo_size: tuple[int, int] | None) -> Crop:
         """Check a crop that came from outside: a mapping with x, y, side and perhaps angle.
 
         Args:
             value: What came.
-            photo_size: Width and height of the photo.
+            photo_size: Width and height of the photo; None where it is not there yet.
 
         Raises:
             PictureError: If it is no crop, or not in the photo; one sentence.
@@ -51,7 +53,10 @@ class Crop:
             real = isinstance(number, int | float) and not isinstance(number, bool)
             if not real or not math.isfinite(number):
                 raise PictureError(f"The crop's {name} must be a number, got {number!s:.40}.")
-        crop, (width, height) = cls(**{k: float(v) for k, v in numbers.items()}), photo_size
+        crop = cls(**{name: float(number) for name, number in numbers.items()})
+        if photo_size is None:
+            return crop
+        width, height = photo_size
         if not (0 <= crop.x <= width and 0 <= crop.y <= height):
             raise PictureError("The crop lies outside of the photo: please move it back.")
         if not LEAST_SIDE <= crop.side <= 2 * max(width, height):
@@ -127,3 +132,62 @@ def cut(photo: Image.Image, crop: Crop, size: int) -> Image.Image:
         borderMode=cv2.BORDER_REPLICATE,
     )
     return Image.fromarray(pixels).resize((size, size), Image.Resampling.LANCZOS)
+
+
+def enlargement(crop: Crop, size: int) -> float:
+    """How many times a pixel of the model is enlarged in the photo."""
+    return crop.side / size
+
+
+def enlarge(picture: np.ndarray, crop: Crop, box: Box) -> np.ndarray:
+    """A picture (n, n, c) of a crop as the photo's pixels in a box show it, (bh, bw, c).
+
+    The inverse of `cut`; beyond the crop the picture's edge goes on. It is enlarged up to eight
+    times upright, since OpenCV turns in steps of 1/32 of a pixel, which would show.
+    """
+    n, scale = len(picture), enlargement(crop, len(picture))
+    fine = n * min(8, math.ceil(scale)) if scale > 1 else max(1, math.ceil(n * scale))
+    flags = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
+    large = cv2.resize(picture, (fine, fine), interpolation=flags)
+    warp = crop.to_photo(fine)
+    warp[:, 2] += warp[:, :2] @ (0.5, 0.5) - 0.5 - box[:2]  # OpenCV counts from pixels' middles
+    shape = (box[2] - box[0], box[3] - box[1])
+    warped = cv2.warpAffine(
+        large, warp, shape, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    return warped.reshape(*shape[::-1], picture.shape[2])
+
+
+def positions(crop: Crop, size: int, box: Box) -> np.ndarray:
+    """Position in the crop, 0 to size, of the middle of each pixel of a box: (2, bh, bw)."""
+    (a, b, c), (d, e, f) = crop.from_photo(size).tolist()
+    x = np.arange(box[0], box[2], dtype=np.float32) + np.float32(0.5)
+    y = (np.arange(box[1], box[3], dtype=np.float32) + np.float32(0.5))[:, None]
+    return np.stack([a * x + b * y + c, d * x + e * y + f])
+
+
+def covers(crop: Crop, box: Box) -> np.ndarray:
+    """Which pixels of a box have their middle in the crop, (bh, bw)."""
+    u, v = positions(crop, 1, box)
+    return (u >= 0) & (u < 1) & (v >= 0) & (v < 1)
+
+
+def bounds(crop: Crop) -> Box:
+    """The upright box around a crop."""
+    corners = crop.corners()
+    return (*map(math.floor, corners.min(0)), *map(math.ceil, corners.max(0)))
+
+
+def part(box: Box) -> tuple[slice, slice]:
+    """The box as an index of a photo."""
+    return slice(box[1], box[3]), slice(box[0], box[2])
+
+
+def grown(box: Box, margin: int, photo: np.ndarray) -> Box:
+    """A box with a margin, cut to the photo."""
+    left, top, right, bottom = box
+    height, width = photo.shape[:2]
+    return (
+        max(0, left - margin), max(0, top - margin),
+        min(width, right + margin), min(height, bottom + margin),
+    )  # fmt: skip

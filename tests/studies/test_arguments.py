@@ -30,6 +30,8 @@ DATA = ("--data", "train")
         (("contact", "--key", "key.json"), "--marked"),
         (("contact", "tiny", "--key", "key.json", "--marked", "x"), "no model"),
         (("contact", "--key", "val/00.png", "--marked", "x"), "no key"),
+        (("paste", "tiny", *DATA, "--count", "1"), "count must be"),
+        (("paste", "tiny", *DATA, "--sides", "8"), "sides must be"),
         (("dsb", "--points", "3"), "points must be a whole number of at least 10"),
         (("dsb", "--parts", "pictures", "--source", "x"), "--source and --target"),
         (("dsb", "--parts", "history", "--model", "nosuch"), "there is no history"),

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from demo.imaging import PictureError
-from demo.photos.crop import Crop, cut
+from demo.photos.crop import Crop, cut, enlarge, enlargement
 
 
 @pytest.fixture
@@ -76,3 +76,19 @@ def test_what_is_no_crop_is_refused(value: object, words: str) -> None:
 def test_facts_are_a_crop_again() -> None:
     crop = Crop(80.25, 60.5, 50, -7.125)
     assert Crop.of(crop.facts(), (200, 160)) == crop
+
+
+def test_enlargement() -> None:
+    assert enlargement(Crop(0, 0, 900, 12), 64) == pytest.approx(14.06, abs=0.01)
+
+
+@pytest.mark.parametrize(("side", "angle"), [(64, 0), (40, 15), (130, -30), (500, 70)])
+def test_enlarge_undoes_cut(side: float, angle: float) -> None:
+    y, x = np.mgrid[:600, :640].astype(np.float32)
+    photo = np.stack([x / 4, y / 4, (x + y) / 8], -1)
+    crop = Crop(320, 300, side, angle)
+    seen = np.asarray(cut(Image.fromarray(np.rint(photo).astype(np.uint8)), crop, 64), np.float32)
+    half = int(side / 3)
+    box = (320 - half, 300 - half, 320 + half, 300 + half)
+    again = enlarge(seen, crop, box)
+    assert abs(again - photo[300 - half : 300 + half, 320 - half : 320 + half]).max() < 1.5
