@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import inspect
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from demo import media
+from demo import media, recipe
 from demo.models import Models
 from demo.params import REQUIRED, Param, check
 from demo.runs import Result, Update
@@ -48,7 +48,7 @@ class Picture:
 
     def save(self, picture: Any, folder: Path, facts: dict[str, Any]) -> str:
         """Write the file into a folder: its path."""
-        return str(media.save_png(picture, folder, self.file, facts))
+        return str(media.save_png(picture, folder, self.file, facts | {"picture": self.name}))
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,16 @@ class Film:
 
     file: str
     boomerang: bool = False
+    kind: str = "mp4"
+    """One of `media.FILMS`."""
     name: str = "animation"
     component = gr.File
 
     def save(self, frames: Sequence[Any], folder: Path, facts: dict[str, Any]) -> str:
         """Write the file into a folder: its path."""
         name = f"{self.file}-{facts['seed']}"
-        return str(media.animation(frames, folder, name, boomerang=self.boomerang))
+        options = {"boomerang": self.boomerang, "kind": self.kind}
+        return str(media.animation(frames, folder, name, **options))
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class Operation:
     params: Sequence[Param]
     outputs: Sequence[Pictures | Picture | Film]
     run: Callable[..., Iterator[Update | Result]]
+    repeats: bool = True
+    """Whether a recipe can draw its results again; it is published then."""
 
     def __getitem__(self, name: str) -> Param:
         """A parameter."""
@@ -84,17 +89,27 @@ class Operation:
 
     def start(self, models: Models, given: Mapping[str, Any]) -> Iterator[Update | Result]:
         """Check the parameters and run; errors as `params.check`."""
-        return self.run(**check(self.params, given, models))
+        values = check(self.params, given, models)
+        return self.recorded(self.run(**values), values)
+
+    def recorded(self, run: Iterable[Any], values: Mapping[str, Any]) -> Iterator[Any]:
+        """Hand on a run with these checked parameters; its result gets their recipe."""
+        for moment in run:
+            if isinstance(moment, Result) and self.repeats:
+                origin = recipe.origin(self.name, self.params, values)
+                origin["pixels"] = media.digests(moment.outputs.values())
+                moment = replace(moment, origin=origin)
+            yield moment
 
     def result(self, **given: Any) -> Result:
         """Run to the end, by default values where none is given; nothing is checked."""
-        defaults = {param.name: param.default for param in self.params}
-        *_, result = self.run(**defaults | given)
+        values = {param.name: param.default for param in self.params} | given
+        *_, result = self.recorded(self.run(**values), values)
         return result
 
     def save(self, result: Result, folder: Path) -> list[Any]:
         """Write all outputs into a folder: their paths."""
-        facts = result.report.facts()
+        facts = result.recipe
         return [one.save(result.outputs[one.name], folder, facts) for one in self.outputs]
 
     def publish(self, models: Models) -> None:

@@ -1,15 +1,19 @@
 """Files and film strips, read back and looked at."""
 
+import io
+import json
 import logging
+import zipfile
 from pathlib import Path
 
+import gradio as gr
 import imageio.v2 as imageio
 import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
 from demo import media
-from demo.imaging import to_uint8
+from demo.imaging import to_image, to_uint8
 from demo.media import MediaError, animation, film_strip, normalise_contrast, save_png
 from tests.demo.studio import pixels, recipe
 
@@ -45,7 +49,8 @@ def levels(frames):
 def test_png_is_lossless_and_carries_its_recipe(tmp_path):
     picture = np.random.default_rng(0).random((64, 64, 3)).astype(np.float32)
     path = save_png(picture, tmp_path, "face", RECIPE)
-    assert path == tmp_path / "face.png" and recipe(path) == RECIPE
+    assert path == tmp_path / "face.png"
+    assert recipe(path) == RECIPE | {"pixels": media.digest(picture)}
     assert np.array_equal(pixels(path), to_uint8(picture))
     with Image.open(path) as image:
         assert image.format == "PNG" and image.mode == "RGB" and list(image.text) == ["recipe"]
@@ -53,7 +58,65 @@ def test_png_is_lossless_and_carries_its_recipe(tmp_path):
     assert grey.shape == (16, 16) and (grey == 128).all()
     strip = film_strip(ramp(3), "abc")
     path = save_png(strip, str(tmp_path), "strip", RECIPE)
-    assert np.array_equal(pixels(path), np.asarray(strip)) and recipe(path) == RECIPE
+    assert np.array_equal(pixels(path), np.asarray(strip))
+    assert recipe(path) == RECIPE | {"pixels": media.digest(strip)}
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_a_large_png_is_packed_fast_and_lossless_with_its_recipe(mode):
+    shape = (1100, 1000, len(mode)) if len(mode) > 1 else (1100, 1000)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+    png = media.png_bytes(picture, RECIPE)
+    with Image.open(io.BytesIO(png)) as image:
+        assert image.mode == picture.mode == mode
+        assert np.array_equal(np.asarray(image), np.asarray(picture))
+        assert json.loads(image.text["recipe"]) == RECIPE | {"pixels": media.digest(picture)}
+    assert not Image.open(io.BytesIO(media.png_bytes(picture))).text
+
+
+def test_a_digest_is_of_the_pixels_as_a_file_holds_them(tmp_path):
+    picture = np.random.default_rng(0).random((8, 12, 3)).astype(np.float32)
+    name = media.digest(picture)
+    with Image.open(save_png(picture, tmp_path, "a", RECIPE)) as image:
+        assert media.digest(image) == name
+    others = [np.rot90(picture), picture.reshape(12, 8, 3), picture[..., :1], picture * 0.9]
+    assert len({name, *map(media.digest, others)}) == 5
+    strip = to_image(picture)
+    assert media.digests([[picture, picture], others[0], strip]) == [name, media.digest(others[0])]
+
+
+def test_a_strip_that_carries_its_recipe_keeps_it_in_any_png(tmp_path):
+    strip = media.with_recipe(film_strip(ramp(2), "ab"), RECIPE)
+    own = RECIPE | {"picture": "film strip", "pixels": media.digest(strip)}
+    (tmp_path / "a.png").write_bytes(media.png_bytes(strip))
+    assert recipe(tmp_path / "a.png") == own
+    with gr.Blocks():  # as Gradio writes it
+        shown = gr.Image(format="png").postprocess(strip)
+    assert recipe(shown.path) == own
+
+
+# ---- jpeg_bytes, zip_bytes
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_jpeg_is_near_the_picture_at_any_size(channels):
+    ramps = np.linspace(0, 1, 48 * 40 * channels, dtype=np.float32).reshape(40, 48, channels)
+    with Image.open(io.BytesIO(media.jpeg_bytes(ramps))) as image:
+        assert image.format == "JPEG" and image.size == (48, 40)
+        far = np.asarray(image, int).reshape(40, 48, channels) - to_uint8(ramps)
+    assert abs(far).max() <= 8
+
+
+def test_a_jpeg_of_a_strip_lies_on_white():
+    with Image.open(io.BytesIO(media.jpeg_bytes(film_strip(ramp(2), "ab")))) as image:
+        assert image.mode == "RGB" and image.getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_a_zip_holds_its_files_as_they_were():
+    files = {"00.png": media.png_bytes(plain(0.5)), "recipe.json": b"{}"}
+    with zipfile.ZipFile(io.BytesIO(media.zip_bytes(files))) as archive:
+        assert archive.testzip() is None
+        assert {name: archive.read(name) for name in archive.namelist()} == files
 
 
 # ---- animation
@@ -100,6 +163,29 @@ def test_grey_frames_speed_and_one_frame(tmp_path):
     assert len(read_film(animation(batch, tmp_path, "batch", hold=1, side=32))[0]) == 4
     with pytest.raises(ValueError, match="at least one frame"):
         animation([], tmp_path, "none")
+
+
+@pytest.mark.parametrize("kind", ["gif", "webp"])
+def test_gif_and_webp_play_for_ever_and_come_back(tmp_path, kind):
+    path = animation(ramp(5), tmp_path, "film", fps=10, hold=0, side=32, boomerang=True, kind=kind)
+    assert list(tmp_path.iterdir()) == [path] == [tmp_path / f"film.{kind}"]
+    with Image.open(path) as film:
+        assert film.format == kind.upper() and film.info["loop"] == 0 and film.n_frames == 9
+        shades = []
+        for index in range(9):
+            film.seek(index)
+            shades.append(np.asarray(film.convert("L")).mean() / 255)
+            assert film.info["duration"] == 100
+    there = [k / 4 for k in range(5)]
+    assert shades == pytest.approx(there + there[-2::-1], abs=0.03)
+    assert len(imageio.mimread(path, memtest=False)) == 9
+
+
+@pytest.mark.parametrize("kind", media.FILMS)
+def test_a_wide_film_keeps_its_shape(tmp_path, kind):
+    frames = [np.full((20, 61, 1), k / 2, np.float32) for k in range(3)]
+    path = animation(frames, tmp_path, "film", hold=0, side=40, kind=kind)
+    assert imageio.mimread(path, memtest=False)[0].shape[:2] == (40, 122)
 
 
 def test_webp_when_ffmpeg_is_missing(tmp_path, monkeypatch, caplog):
