@@ -8,18 +8,54 @@ from pathlib import Path
 from demo import page
 from demo.models import Models
 
+EXAMPLES = """examples:
+  python app.py                                     what is in checkpoints/, on this machine
+  python app.py --open --device cpu                 and a browser with it
+  python app.py --model runs/mine --port 8000       your own model first
+  python app.py --model someone/model --host 0.0.0.0  a model of the Hub, for the whole network
+"""
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description="Serve Schrödinger Bridge Studio: the page, and its HTTP API.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        help="checkpoint folder or Hub repository id to offer before all others; may be given "
+        "several times (default: none)",
+    )
+    parser.add_argument(
+        "--checkpoints",
+        type=Path,
+        default=Path(__file__).parent / "checkpoints",
+        help="folder of checkpoint folders, all of which are offered (default: checkpoints/ "
+        "beside this file)",
+    )
+    parser.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
+    parser.add_argument(
+        "--host", help="address to listen on; 0.0.0.0: all (default: this machine only)"
+    )
+    parser.add_argument(
+        "--port", type=int, help="port to listen on (default: the first free from 7860)"
+    )
+    parser.add_argument(
+        "--share", action="store_true", help="a temporary public address (default: off)"
+    )
+    parser.add_argument(
+        "--open", action="store_true", help="open the page in a browser (default: off)"
+    )
+    return parser.parse_args(arguments)
+
 
 def main() -> None:
     """Read the command line and serve the page."""
-    parser = argparse.ArgumentParser(description="Serve Schrödinger Bridge Studio.")
-    parser.add_argument("--model", action="append", default=[], help="checkpoint folder or Hub id")
-    parser.add_argument("--checkpoints", type=Path, default=Path(__file__).parent / "checkpoints")
-    parser.add_argument("--device", help="cpu, cuda, mps; default: the best there is")
-    parser.add_argument("--host", help="address to listen on (default: this machine only)")
-    parser.add_argument("--port", type=int, help="port (default: the first free from 7860)")
-    parser.add_argument("--share", action="store_true", help="a temporary public address")
-    parser.add_argument("--open", action="store_true", help="open a browser")
-    options = parser.parse_args()
+    options = parse_arguments()
     models = Models(options.checkpoints, tuple(options.model), options.device)
     page.build(models).launch(
         server_name=options.host,

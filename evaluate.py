@@ -5,7 +5,7 @@ Each study prints Markdown and writes it, with JSON, plots and pictures, under r
 Examples:
   python evaluate.py toy --quick
   python evaluate.py card checkpoints/celeba64 --data train.zip
-  python evaluate.py samplers --help
+  python evaluate.py samplers --help      (the options of a study, with their defaults)
 """
 
 from __future__ import annotations
@@ -38,9 +38,17 @@ class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFo
     """Shows defaults, and keeps the lines of examples."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        """Lists of words read as they are typed; what is off or absent has no default to show."""
-        if action.default is None or action.default is False or action.default == []:
-            return action.help
+        """Lists of words read as they are typed; what is off or absent is called so."""
+        text = action.help or ""
+        if not action.option_strings or isinstance(action, argparse._HelpAction):
+            return text
+        if action.required:
+            return f"{text} (required)"
+        if action.default is None or action.default == []:
+            said = "default" in text or "without" in text
+            return text if said else f"{text} (default: none)"
+        if action.default is False:
+            return f"{text} (default: off)"
         if isinstance(action.default, (list, tuple)):
             typed = " ".join(map(str, action.default)).replace("%", "%%")
             return f"{action.help} (default: {typed})"

@@ -2,6 +2,7 @@
 
 Runs on a CPU, a GPU, or, but for ``dsb``, several (``accelerate launch train.py ...``). Ctrl-C
 stops with a usable checkpoint; ``--resume`` continues exactly where the run stopped.
+``python train.py COMMAND --help`` lists the options of a command with their defaults.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from sbcore.twostage.mixture import (
 )
 from sbcore.twostage.training import PRESETS, ScorePlan, ratio_trainer, score_trainer
 
-EXAMPLES = """examples:
+EXAMPLES = """
   python train.py score --data celeba.zip --out checkpoints/mine --images 400000
   python train.py score --data celeba.zip --out checkpoints/mine --optimizer muon --open-ended
   python train.py score --data celeba.zip --out checkpoints/mine --optimizer muon --finish 100000
@@ -72,11 +73,17 @@ PlanT = TypeVar("PlanT", bound=Plan)
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    layout: Any = {"formatter_class": argparse.RawDescriptionHelpFormatter, "epilog": EXAMPLES}
-    parser = argparse.ArgumentParser(description=__doc__, **layout)
+    layout: Any = {"formatter_class": argparse.RawDescriptionHelpFormatter}
+    parser = argparse.ArgumentParser(description=__doc__, epilog=examples(), **layout)
     commands = parser.add_subparsers(dest="command", required=True)
     score, ratio, mixture, features, dsb = (
-        commands.add_parser(name, help=purpose, description=f"{purpose.capitalize()}.", **layout)
+        commands.add_parser(
+            name,
+            help=purpose,
+            description=f"{purpose.capitalize()}.",
+            epilog=examples(name),
+            **layout,
+        )
         for name, (purpose, *_) in COMMANDS.items()
     )
     run = ("max_minutes", "batch_size", "learning_rate", "seed", "save_minutes")
@@ -126,11 +133,21 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def examples(command: str = "") -> str:
+    """Those of a command, or all, for the end of a help text."""
+    lines = [line for line in EXAMPLES.splitlines() if f"train.py {command}" in line]
+    return "\n".join(["examples:", *lines])
+
+
 def add(
     parser: argparse.ArgumentParser, flag: str, text: str, default: Any = None, **options: Any
 ) -> None:
     """Add an option; its help names its default."""
-    if default is not None and default is not False:
+    if options.get("required"):
+        text += " (required)"
+    elif options.get("action") == "store_true":
+        text += " (default: off)"
+    elif default is not None:
         many = isinstance(default, tuple)
         text += f" (default: {' '.join(map(str, default)) if many else default})"
         options["default"] = default

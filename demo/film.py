@@ -15,6 +15,7 @@ def pictures(
     length: int | None = None,
     start: int | None = None,
     width: int = 384,
+    returns: bool = False,
 ) -> str:
     """A film of pictures, one frame after the other.
 
@@ -26,6 +27,7 @@ def pictures(
         length: Frames of the whole film, where more are to come.
         start: Frame to show first; the last by default.
         width: Of a frame on the page, in pixels, where there is room.
+        returns: Whether a loop goes back the way it came.
     """
     last = len(captions) - 1
     facts = {
@@ -34,6 +36,7 @@ def pictures(
         "times": list(range(len(captions))),
         "start": last if start is None else start,
         "width": width,
+        "returns": returns,
     }
     return json.dumps(facts | _track((length or len(captions)) - 1, split, ends))
 

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw
 
 FINE = 8  # drawn so much larger, for smooth edges
 UNIT = 28  # pixels of a side that the lengths of a `Script` count
+GREY = 0.25  # share of pixels between ink and paper that a photo of a sign does not have
 INK = 0.2  # what counts as ink when a picture is cut to its ink
 SPECK = 0.06  # longest side of a drawing that is no drawing yet
 MOST_POINTS = 20_000  # of a drawing; a hand draws some hundreds
@@ -112,7 +113,7 @@ def write(strokes: Any, script: Script, size: int) -> np.ndarray:
     Raises:
         DrawingError: If there is nothing, hardly anything or too much, or it is no drawing.
     """
-    lines = _checked(strokes, script.one)
+    lines = checked(strokes, script.one)
     points = np.concatenate(lines)
     low, span = points.min(0), float(np.ptp(points, axis=0).max())
     if span < SPECK:
@@ -191,7 +192,13 @@ def light_on_dark(picture: np.ndarray) -> np.ndarray:
     return np.clip((darkness - low) / max(high - low, 0.25), 0, 1)
 
 
-def _checked(strokes: Any, one: str) -> list[np.ndarray]:
+def is_ink(picture: np.ndarray) -> bool:
+    """Whether a picture (h, w) in [0, 1] is ink on a ground, and not, say, a person."""
+    ink = light_on_dark(picture)
+    return float(((ink > INK) & (ink < 1 - INK)).mean()) < GREY
+
+
+def checked(strokes: Any, one: str) -> list[np.ndarray]:
     """Strokes as arrays (k, 2); see `write` for the errors."""
     try:
         lines = [np.asarray(stroke, np.float64) for stroke in strokes or () if len(stroke)]

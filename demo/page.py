@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any
 
 import gradio as gr
 from gradio_client.utils import is_file_obj_with_meta
+from starlette.middleware import Middleware
 
-from demo import assets, imaging, transfer
+from demo import assets, imaging, keys, restore, transfer
+from demo.link_preview import LinkPreview
 from demo.models import Models
 from demo.tab import Studio, Tab
 from demo.tabs import about, denoise, evolution, generate, inpaint, interpolate, lab, translate
@@ -20,6 +22,7 @@ from demo.wiring import QUIET, attempt
 from sbcore import CheckpointError
 
 TITLE = "Schrödinger Bridge Studio"
+PROMISE = "Paint over a part of a face, morph two faces, dream up new ones – on your own computer."
 NO_UPLOAD = "A file must be uploaded first: a path alone is not taken."
 DATA_ADDRESS = "Please upload the picture as a file: an address with data in it is not read."
 TABS = {
@@ -27,7 +30,7 @@ TABS = {
     "Evolution": evolution,
     "Interpolate": interpolate,
     "Inpaint": inpaint,
-    "Denoise": denoise,
+    "Reimagine": denoise,
     "Translate": translate,
     "2-D lab": lab,
     "About": about,
@@ -35,8 +38,8 @@ TABS = {
 FIRST = ("generate", "about")  # whose examples are drawn before those of others: they are cheap
 LAUNCH = {
     "theme": THEME,
-    "css_paths": [assets.STYLE],
-    "max_file_size": "8mb",
+    "css_paths": assets.STYLES,
+    "max_file_size": "25mb",
     "show_error": False,
     "ssr_mode": False,
     "enable_monitoring": False,
@@ -44,6 +47,7 @@ LAUNCH = {
     "footer_links": ["api"],
     "allowed_paths": [],
     "pwa": False,
+    "favicon_path": assets.FAVICON,
 }
 
 
@@ -53,6 +57,11 @@ class Page(gr.Blocks):
     Gradio decodes data addresses outside of `imaging`, past ``max_file_size``; and it checks only
     those files for being uploads that say they are files, though its components read others too.
     """
+
+    def launch(self, **options: Any) -> Any:
+        """Serve it; a link to it says what it is."""
+        preview = Middleware(LinkPreview, title=TITLE, text=PROMISE)
+        return super().launch(app_kwargs={"middleware": [preview]}, **options)
 
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], *rest: Any, **options: Any
@@ -80,15 +89,17 @@ def build(models: Models) -> gr.Blocks:
     imaging.restrict_decoders()
     built: dict[str, Tab] = {}
     with Page(title=TITLE, analytics_enabled=False, delete_cache=(3600, 7200)) as page:
-        model, about_link = _header(models)
-        with gr.Tabs() as tabs:
+        model, loader = _header(models)
+        # Gradio's other way with tabs that do not fit hides them behind "..."; these scroll.
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             for title, module in TABS.items():
                 name = module.__name__.rsplit(".", 1)[-1]
                 with gr.Tab(title, id=name) as tab:
                     built[name] = module.build(Studio(models, model, tab))
-        about_link.click(open_about, outputs=tabs, **QUIET)
         transfer.wire(tabs, built)
-        _wire_examples(page, model, built)
+        worked = _examples(built)
+        opened = restore.Restorer(models, loader, tabs, model, built, worked).wire(page)
+        _wire_examples(opened.then, model, built, worked)
         for tab in built.values():
             if tab.operation is not None:
                 tab.operation.publish(models)
@@ -96,31 +107,28 @@ def build(models: Models) -> gr.Blocks:
     return page.queue(api_open=False, max_size=20, default_concurrency_limit=1)
 
 
-def _header(models: Models) -> tuple[gr.Dropdown, gr.Button]:
-    """Name, model picker, device badge, link to About."""
+def _header(models: Models) -> tuple[gr.Dropdown, gr.HTML]:
+    """Name, what one gains, model picker, device badge, button for recipes, the keys."""
     with gr.Row(elem_id="header"):
-        gr.HTML(
-            f"<h1>{TITLE}</h1><p>Pictures from nothing, along two Schrödinger bridges.</p>",
-            elem_id="title",
-        )
+        gr.HTML(f"<h1>{TITLE}</h1><p>{PROMISE}</p>", elem_id="title")
         model = gr.Dropdown(
             models.names,
             value=models.names[0] if models.names else None,
-            show_label=False,
-            container=False,
+            label="Model",
             min_width=140,
             scale=0,
             elem_id="model",
             interactive=True,
         )
-        gr.HTML(f"<span>{device_text(models)}</span>", elem_id="device", min_width=130)
-        about_link = gr.Button("About", size="sm", scale=0, min_width=60, elem_id="about-link")
-    return model, about_link
-
-
-def open_about() -> gr.Tabs:
-    """What the link in the header does."""
-    return gr.Tabs(selected="about")
+        loader = restore.loader()
+        gr.HTML(
+            f'<span>{device_text(models)}</span><button type="button" data-open="keys" '
+            f'title="keys" aria-label="keys">?</button>{keys.dialog()}',
+            js_on_load=assets.script("page.js"),
+            elem_id="device",
+            min_width=150,
+        )
+    return model, loader
 
 
 def device_text(models: Models) -> str:
@@ -131,22 +139,32 @@ def device_text(models: Models) -> str:
     return "no model"
 
 
-def _wire_examples(page: gr.Blocks, model: gr.Dropdown, built: Mapping[str, Tab]) -> None:
-    """Fill every tab with a worked example, on load and when the model changes."""
-    drawing = threading.Lock()  # two newcomers, one drawing
+def _examples(built: Mapping[str, Tab]) -> Callable[[str, str | None], Sequence[Any]]:
+    """The worked example of a tab, by its id and the name of the model; drawn once."""
+    drawing, example = threading.Lock(), lru_cache(32)(lambda tab, name: built[tab].example(name))
 
-    @lru_cache(maxsize=32)
     def worked(tab: str, name: str | None) -> Sequence[Any]:
-        return built[tab].example(name)
+        with drawing:  # two newcomers, one drawing
+            return example(tab, name)
+
+    return worked
+
+
+def _wire_examples(
+    opened: Callable[..., Any],
+    model: gr.Dropdown,
+    built: Mapping[str, Tab],
+    worked: Callable[[str, str | None], Sequence[Any]],
+) -> None:
+    """Fill every tab with a worked example, once the page is open and when a model is picked."""
 
     def show(tab: str, anew: bool, name: str | None, status: str) -> Sequence[Any]:
         if status and not anew:  # the visitor was faster
             return [gr.skip()] * (len(built[tab].fills) + 1)
-        with drawing:
-            return worked(tab, name)
+        return worked(tab, name)
 
     # Not in the queue: drawn once, they are free, and a newcomer need not wait for others' runs.
-    for listen, anew in ((page.load, False), (model.change, True)):
+    for listen, anew in ((opened, False), (model.input, True)):
         for name in sorted(built, key=lambda name: name not in FIRST):
             tab = built[name]
             if tab.example is not None:

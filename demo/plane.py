@@ -25,7 +25,7 @@ from sbcore import EXTENT, Distribution, PlaneBridge, Step
 REACH = 4 * EXTENT  # positions further out are drawn there, beyond the canvas
 STEP = REACH / 32767  # plane units of one whole number
 HUES = 24  # colours of a distribution without modes
-TRACK = (1, ("nothing", "q_sigma", "data"))  # where the second stage begins; texts below
+TRACK = (1, ("nothing", "deep in noise", "data"))  # where the second stage begins; texts below
 GRID, FIELD_TIMES = 12, 12  # arrows along a side; times of each stage
 STRIP_FRAMES, TILE = 10, 144  # pixels
 BACKGROUND = (255, 255, 255)
@@ -178,11 +178,12 @@ def film_of_ways(
     return films.particles(facts, clock, None, ("start", "", "end"))
 
 
-def empty_film(hint: str) -> str:
-    """A film without particles, for a drawing that is yet to be made."""
+def empty_film(hint: str, strokes: Any = None) -> str:
+    """A film without particles, for a drawing that is yet to be made, or to be gone on with."""
     nothing = {"particles": "", "colours": "", "truth": "", "truthColours": ""}
     facts = {"extent": EXTENT, "step": STEP, "count": 0, "sigma": 1, "tau": 1, "palette": []}
     facts |= {"title": "particles", "hint": hint, "play": False, "drawing": True}
+    facts |= {"strokes": strokes} if strokes else {}
     return films.particles(nothing | facts, [], *TRACK)
 
 
@@ -312,8 +313,8 @@ def strip(trajectory: Trajectory, distribution: Distribution) -> Image.Image:
     steps = [trajectory.steps[k] for k in chosen]
     labels = [f"t = {s.t:.2f}" if s.stage == 1 else f"s = {s.s:.2f}" for s in steps]
     first = sum(step.stage == 1 for step in steps)
-    groups = [("stage 1: point mass to q_sigma", first)]
-    groups.append(("stage 2: q_sigma to the data", len(steps) - first))
+    groups = [("stage 1: from one point to noise", first)]
+    groups.append(("stage 2: from noise to the data", len(steps) - first))
     return media.film_strip(frames, labels, groups, tile=TILE)
 
 

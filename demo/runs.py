@@ -6,6 +6,7 @@ No Gradio here and no torch: pictures leave as float arrays (h, w, c).
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -13,9 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from demo.pace import PACE
 from sbcore import DEFAULTS, SOLVERS, Bridge, Step
 
 PREVIEWS_PER_SECOND = 10
+
+
+class Stopped(Exception):
+    """Thrown into a handler, at its yield, when its visitor presses Stop."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,11 @@ class Update:
     """Since the start."""
     shown: Any = None
     """What there is to see so far; None: nothing new."""
+    halt: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
+
+    def stop(self) -> None:
+        """End the run here: its operation makes a result of what there is."""
+        self.halt.set()
 
     @property
     def fraction(self) -> float:
@@ -56,11 +67,14 @@ class Report:
     nfe: int
     """Network evaluations for one picture."""
     seconds: float
+    stopped_at: int | None = None
+    """The step at which a visitor ended it; None: it came to its end."""
 
     @classmethod
     def of(cls, update: Update, **own: Any) -> Any:
         """The report after the last update of a run; what ``own`` says goes first."""
         cost = {"steps": update.step.total, "nfe": update.step.nfe.total}
+        cost["stopped_at"] = None if update.step.final else update.step.index
         return cls(**cost | {"seconds": round(update.seconds, 3)} | own)
 
     def facts(self) -> dict[str, Any]:
@@ -74,7 +88,10 @@ class Report:
 
     def line(self) -> str:
         """In one line: seed 17 · 20 evaluations · 0.9 s · DPM-Solver++(2M)."""
-        return f"seed {self.seed} · {self.nfe:,} evaluations · {self.seconds:.1f} s · {self.way}"
+        line = f"seed {self.seed} · {self.nfe:,} evaluations · {self.seconds:.1f} s · {self.way}"
+        if self.stopped_at is None:
+            return line
+        return f"Stopped at step {self.stopped_at:,} of {self.steps:,} · {line}"
 
 
 @dataclass(frozen=True)
@@ -88,6 +105,13 @@ class Result:
     report: Report
     note: str = ""
     """A remark for the status line."""
+    origin: dict[str, Any] = field(default_factory=dict)
+    """What `recipe` says beside the report; `Operation.recorded` knows."""
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What draws it again, as JSON; see `demo.recipe`."""
+        return self.report.facts() | self.origin
 
 
 @dataclass
@@ -108,14 +132,20 @@ class Kept:
 def watch(run: Iterable[Step], per_second: float = PREVIEWS_PER_SECOND) -> Iterator[Update]:
     """Follow a run: the first update, so many a second after it, and always the last.
 
-    The consumer may stop at any of them.
+    The consumer may leave at any of them, or `Update.stop` it: then there are no more.
     """
-    start, shown = time.monotonic(), -math.inf
-    for step in run:
-        now = time.monotonic()
-        if step.final or now - shown >= 1 / per_second:
-            shown = now
-            yield Update(step, now - start)
+    start, shown, halt = time.monotonic(), -math.inf, threading.Event()
+    try:
+        for step in run:
+            now = time.monotonic()
+            if step.final or now - shown >= 1 / per_second:
+                shown, update = now, Update(step, now - start, halt=halt)
+                PACE.goes(halt, update.seconds_left)
+                yield update
+                if halt.is_set():
+                    return
+    finally:
+        PACE.over(halt, time.monotonic() - start)
 
 
 def pictures(batch: Any) -> list[np.ndarray]:

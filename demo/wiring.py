@@ -5,18 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import gradio as gr
+from gradio.context import LocalContext
 
 from demo import media, views
+from demo.runs import Stopped
 
 log = logging.getLogger(__name__)
 # Every handler that computes shares this: one run at a time on a small machine.
 QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}
 # And every handler that only rearranges the page, this.
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+WAITING = "Stopped before it began."
 OOPS = "Something went wrong on our side, and the run was given up; the studio goes on."
 
 
@@ -25,7 +29,7 @@ def sentences() -> Iterator[None]:
     """Turn bad input into one sentence (`gr.Error`), and anything else into an apology."""
     try:
         yield
-    except gr.Error:
+    except (gr.Error, Stopped):
         raise
     except (ValueError, media.MediaError) as error:
         raise gr.Error(_sentence(error), print_exception=False) from error
@@ -62,20 +66,27 @@ def compute(
     inputs: Sequence[Any],
     outputs: Sequence[Any],
     status: gr.HTML,
+    stops: Stops | None = None,
 ) -> Any:
     """Wire a generator that computes: in the one queue, its last output the status line.
 
-    Bad input becomes a sentence there; everything else stays as it was.
+    Bad input becomes a sentence there; everything else stays as it was. So does Stop, unless the
+    handler catches `Stopped` and makes something of what there is.
     """
     outputs = [*outputs, status]
+
+    def said(line: str) -> tuple[Any, ...]:
+        return (*[gr.skip()] * (len(outputs) - 1), line)
 
     def guarded(*values: Any) -> Iterator[Any]:
         try:
             with sentences():
-                yield from handler(*values)
+                moments = handler(*values)
+                yield from stops.reach(moments) if stops else moments
+        except Stopped:
+            yield said(views.note_html("Stopped; what was drawn so far stays."))
         except gr.Error as error:
-            gr.Warning(str(error.message))
-            yield (*[gr.skip()] * (len(outputs) - 1), views.error_html(str(error.message)))
+            yield said(views.error_html(str(error.message)))
 
     return listen(
         guarded,
@@ -86,6 +97,57 @@ def compute(
         api_visibility="private",
         **QUEUE,
     )
+
+
+class Stops:
+    """Carries the Stop of a tab to the run that its visitor has begun there."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, _Run] = {}
+
+    def begin(self) -> None:
+        """The visitor has pressed the primary button; the run waits for its turn."""
+        self._runs[_visitor()] = _Run()
+
+    def ask(self) -> bool:
+        """The visitor has pressed Stop: False where the run waits still."""
+        run = self._runs.get(_visitor())
+        if run is None:  # it has just ended
+            return True
+        run.asked = True
+        return run.begun
+
+    def reach(self, moments: Iterator[Any]) -> Iterator[Any]:
+        """Hand on what a handler yields, and throw `Stopped` into it when that is asked for."""
+        run = self._runs.setdefault(_visitor(), _Run())
+        run.begun, told = True, False
+        try:
+            moment = next(moments, None)
+            while moment is not None:
+                yield moment
+                if run.asked and not told:
+                    told, moment = True, moments.throw(Stopped())
+                else:
+                    moment = next(moments, None)
+        except StopIteration:  # its last word was said already
+            return
+        finally:
+            moments.close()
+            self._runs.pop(_visitor(), None)
+
+
+@dataclass
+class _Run:
+    """Of one visitor on one tab."""
+
+    begun: bool = False
+    asked: bool = False
+
+
+def _visitor() -> str:
+    """Who the event under way is from."""
+    request = LocalContext.request.get(None)
+    return getattr(request, "session_hash", None) or ""
 
 
 def run_buttons(text: str) -> tuple[gr.Button, gr.Button]:
@@ -104,11 +166,12 @@ def run_and_stop(
     beside: Sequence[gr.Button] = (),
     also: Sequence[tuple[Callable[..., Any], Callable[..., Iterator[Any]]]] = (),
     gone: Sequence[Callable[..., Any]] = (),
-) -> Any:
+    stops: Stops | None = None,
+) -> Stops:
     """Wire a primary button that becomes Stop while its generator runs; see `compute`.
 
-    Leaving the generator between two of its yields stops the engine before its next network
-    call, so Stop takes effect within one evaluation.
+    Stop takes effect within one evaluation, and at once where the run waits in the queue: then
+    it is taken out.
 
     Args:
         buttons: The primary button, and its Stop, in its place while something runs.
@@ -119,31 +182,38 @@ def run_and_stop(
         beside: Buttons that hide meanwhile.
         also: Further events that start a run, with their handlers.
         gone: Events after which the result of a run is no longer wanted.
+        stops: Of another primary button with the same Stop.
 
     Returns:
-        The event of Stop, for what shall follow it.
+        What carries Stop to the run.
     """
     run, stop = buttons
-    changing = [run, *beside, stop]
+    changing, stops = [run, *beside, stop], stops or Stops()
 
     def show_stop() -> list[Any]:
-        return [gr.update(visible=button is stop) for button in changing]
+        stops.begin()
+        asking = gr.update(visible=True, value="Stop", interactive=True)
+        return [asking if button is stop else gr.update(visible=False) for button in changing]
 
     def show_run() -> list[Any]:
         return [gr.update(visible=button is not stop) for button in changing]
 
-    def stopped() -> list[Any]:
-        return [*show_run(), views.note_html("Stopped; what was drawn so far stays.")]
+    def ask() -> tuple[Any, Any]:
+        waits = not stops.ask()
+        stopping = gr.update(value="Stopping …", interactive=False)
+        return stopping, views.note_html(WAITING, clears=True) if waits else gr.skip()
 
     mode = "multiple" if gone else "once"  # "once" would wait for a run that was given up
     events = []
     for listen, work in ((run.click, handler), *also):
         started = listen(show_stop, outputs=changing, **QUIET)
         then = partial(started.then, trigger_mode=mode)
-        event = compute(then, work, inputs, outputs, status)
+        event = compute(then, work, inputs, outputs, status, stops)
         for ended in (event.then, event.failure):  # `then` alone misses a full queue, a lost server
             ended(show_run, outputs=changing, **QUIET)
         events.append(event)
     for listen in gone:
         listen(show_run, outputs=changing, cancels=events, **QUIET)
-    return stop.click(stopped, outputs=[*changing, status], cancels=events, **QUIET)
+    stop.click(ask, outputs=[stop, status], **QUIET)
+    status.clear(show_run, outputs=changing, cancels=events, **QUIET)
+    return stops

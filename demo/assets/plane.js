@@ -40,6 +40,7 @@ export function plane(stage, extras, { trigger }, refresh) {
     layers = film.ways ? ofWays() : ofTruth();
     find(".key .estimate").hidden = !film.estimate;
     toggle.hidden = Boolean(film.ways);
+    if (film.strokes) Object.assign(pen, { strokes: film.strokes, stroke: null });
     return { clock: film.track.length, play: film.play };
   }
 
@@ -116,7 +117,7 @@ export function plane(stage, extras, { trigger }, refresh) {
     if (clock === film.times.at(-1) && clock < 2) return "the run left every bound and ends here";
     if (clock === 0) return "stage 1, t = 0.00: every particle starts at the same point";
     if (clock === 1)
-      return `end of stage 1: q_sigma, the data plus noise of deviation ${film.sigma}`;
+      return `end of stage 1: the data deep in noise (standard deviation ${film.sigma})`;
     if (clock === 2) return "end of stage 2: the data";
     if (clock < 1) return `stage 1, t = ${clock.toFixed(2)}`;
     const rest = 2 - clock;

@@ -1,8 +1,8 @@
-// Plays a film: pictures, or particles in the plane. The transport is here: play, step, speed, a
-// track in two colours, keys, captions. What is shown is a screen's: see pictures.js, plane.js.
+// Plays a film: pictures, or particles in the plane. The transport is here: play, step, speed, loop,
+// a track in two colours, keys, captions. What is shown is a screen's: see pictures.js, plane.js.
 //
 // A film has `track` ({length, split, ends}: where its clock ends, where its second colour begins,
-// texts below) and `times`, the moments of its states. A screen makes its elements in `stage` and
+// texts below), `returns` (whether a loop goes back the way it came) and `times`, the moments of its states. A screen makes its elements in `stage` and
 // has `load(film)`, which says where to begin and whether to play; `show(clock)`; `caption(clock)`;
 // `whole`, whether there is nothing between two states; and `rate`, clock units a second.
 import { pictures } from "./pictures.js";
@@ -15,6 +15,8 @@ const MARKUP = `<div class="player">
 <div class="buttons"><button type="button" data-do="back" aria-label="one step back">◂</button>
 <button type="button" data-do="play"></button>
 <button type="button" data-do="forward" aria-label="one step on">▸</button>
+<button type="button" data-do="loop" title="play for ever" aria-label="play for ever"
+aria-pressed="false">↻</button>
 <label>speed <select><option value="0.25">¼×</option><option value="0.5">½×</option>
 <option value="1" selected>1×</option><option value="2">2×</option></select></label>
 <span class="extras"></span></div>
@@ -46,7 +48,15 @@ function makePlayer(element, makeScreen, api) {
   const find = (selector) => root.querySelector(selector);
   const [stage, track, range, caption] = [".screen", ".track", "input", ".caption"].map(find);
   const screen = makeScreen(stage, find(".extras"), api, () => seek(state.clock));
-  const state = { film: null, clock: 0, playing: false, last: 0, waiting: false };
+  const state = {
+    film: null,
+    clock: 0,
+    playing: false,
+    last: 0,
+    waiting: false,
+    loop: false,
+    way: 1,
+  };
   const shown = () => (screen.whole ? Math.floor(state.clock) : state.clock);
   const end = () => state.film.times.at(-1) ?? state.film.track.length; // a run may break off
 
@@ -80,7 +90,7 @@ function makePlayer(element, makeScreen, api) {
   }
 
   function pause() {
-    state.playing = false;
+    Object.assign(state, { playing: false, way: 1 });
     find("[data-do=play]").textContent = "▶ play";
     caption.setAttribute("aria-live", "polite");
   }
@@ -99,11 +109,19 @@ function makePlayer(element, makeScreen, api) {
     // A tab in the background gets no frames: no leap when it returns.
     const seconds = Math.min(Math.max(now - state.last, 0), 250) / 1000;
     const { split } = state.film.track;
-    const later = state.clock + seconds * screen.rate * Number(find("select").value);
+    const later = state.clock + state.way * seconds * screen.rate * Number(find("select").value);
     state.last = now;
     seek(state.clock < split && later > split ? split : later); // the border is seen
-    if (state.clock >= end()) pause();
-    else requestAnimationFrame(tick);
+    const over = state.way > 0 ? state.clock >= end() : state.clock <= 0;
+    if (over && !state.loop) return pause();
+    if (over && state.film.returns) state.way = -state.way;
+    else if (over) seek(0);
+    requestAnimationFrame(tick);
+  }
+
+  function loop() {
+    state.loop = !state.loop;
+    find("[data-do=loop]").ariaPressed = String(state.loop);
   }
 
   // To the next state of the engine, not one in between.
@@ -121,8 +139,13 @@ function makePlayer(element, makeScreen, api) {
   const toggle = () => (state.playing ? pause() : play());
   const back = () => step(-1);
   const forward = () => step(1);
-  const ACTIONS = { play: toggle, back, forward };
-  const KEYS = { " ": toggle, ArrowLeft: back, ArrowRight: forward };
+  const jump = (clock) => () => {
+    pause();
+    seek(clock());
+  };
+  const ACTIONS = { play: toggle, back, forward, loop };
+  const KEYS = { " ": toggle, ArrowLeft: back, ArrowRight: forward, l: loop };
+  Object.assign(KEYS, { Home: jump(() => 0), End: jump(end) });
 
   root.addEventListener("click", (event) => {
     ACTIONS[event.target.closest("[data-do]")?.dataset.do]?.();

@@ -10,14 +10,15 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from demo import media, params, runs, tab, views, wiring
+from demo import media, params, runs, tab, views
+from demo.export import ResultExport
 from demo.operation import Film, Operation, Picture
 from demo.runs import Kept, Report, Result, Update
 from sbcore import Bridge, Step
 
 EXAMPLE_SEED = 33  # its picture is one of the examples in Generate
 LAYERS = ("particle", "what the network believes")
-ENDS = ("nothing", "q_sigma", "picture")
+ENDS = ("nothing", "deep in noise", "picture")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +58,9 @@ class Evolution:
 
     def strip(self) -> Image.Image:
         """The labelled film strip of the particle."""
-        first = self.split + 1
-        groups = [("stage 1: point mass to q_sigma", first)]
-        groups.append(("stage 2: q_sigma to the picture", len(self.steps) - first))
+        first = min(self.split + 1, len(self.steps))  # it may have been stopped
+        groups = [("stage 1: from nothing to noise", first)]
+        groups.append(("stage 2: from noise to the picture", len(self.steps) - first))
         labels = [_label(step) for step in self.steps]
         return media.film_strip(self.particles, labels, groups)
 
@@ -74,7 +75,7 @@ def caption(step: Step) -> str:
     if step.index == 0:
         return "stage 1, t = 0: every particle starts at the same point"
     if step.stage == 1 and step.t == 1:
-        return f"end of stage 1: q_sigma, the data plus noise of standard deviation {step.s:g}"
+        return f"end of stage 1: a picture deep in noise (standard deviation {step.s:g})"
     if step.stage == 2 and step.t == 1:
         return "end of stage 2: a picture"
     return f"stage {step.stage}, t = {step.t:.2f}, noise level {step.s:.2f}"
@@ -116,10 +117,10 @@ OPERATION = Operation(
 
 
 def show(moment: Update | Result) -> tuple[str, Any]:
-    """Film, and in the end its strip."""
+    """Film, and in the end its strip; until then there is none, for the last one was another's."""
     if isinstance(moment, Update):
-        return moment.shown.film(), gr.skip()
-    return moment.shown.film(), moment.outputs["film strip"]
+        return moment.shown.film(), None
+    return moment.shown.film(), media.with_recipe(moment.outputs["film strip"], moment.recipe)
 
 
 def build(studio: tab.Studio) -> tab.Tab:
@@ -128,27 +129,27 @@ def build(studio: tab.Studio) -> tab.Tab:
     with gr.Row(elem_classes="studio"):
         with tab.controls():
             form.add()
-            buttons = wiring.run_buttons("Evolve")
-            film = tab.film_button()
+            buttons, status = tab.go("Evolve")
             form.advanced()
             gr.Markdown(
-                "The particle starts as nothing, is pushed along a Brownian bridge to the "
-                "smoothed density q_sigma, and from there along the second bridge to a picture.",
+                "A picture starts as nothing, the same for all. One bridge carries it to a picture "
+                "deep in noise, a second one takes the noise away.",
                 elem_classes="note",
             )
         with tab.stage():
             player = views.film_component(elem_id="evolution-player", min_height=480)
-            strip = views.strip_view("Film strip")
-            status = views.status_component()
-    tab.operate(studio, OPERATION, form, buttons, status, [player, strip], show, film)
+            strip = views.strip_view("Film strip", min_height=260)
+            export = ResultExport(OPERATION)
+    tab.operate(studio, OPERATION, form, buttons, status, [player, strip], show, export)
 
     def worked(name: str | None) -> tuple[Any, ...]:
         result = OPERATION.result(model=studio.models.get(name), seed=EXAMPLE_SEED)
-        return *show(result), tab.finished(result)
+        return *show(result), export.keep(result), tab.finished(result)
 
     accepts = tab.Accepts(
         [form["seed"], form.fresh],
         lambda sent: (sent.seed, False),
         "Seed {seed} is set; now press Evolve.",
     )
-    return tab.Tab(status, OPERATION, worked, [player, strip], {"evolve": accepts})
+    fills = [player, strip, export.last]
+    return tab.Tab(status, OPERATION, worked, fills, {"evolve": accepts}, [], form, buttons[0])

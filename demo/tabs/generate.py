@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
 import gradio as gr
 import numpy as np
+from PIL import Image
 
-from demo import params, runs, tab, views, wiring
-from demo.operation import Operation, Pictures
+from demo import media, params, runs, tab, views, wiring
+from demo.export import ResultExport
+from demo.operation import Operation, Picture, Pictures
 from demo.runs import Report, Result, Update
-from sbcore import Bridge
+from sbcore import SOLVERS, Bridge
 
+SWEPT_SOLVERS, SWEPT_STEPS = ("dpmpp_2m_sde", "unipc", "linear_exact_2", "ddim"), (3, 5, 10, 20)
 EXAMPLE_COUNT, EXAMPLE_SEED = 8, 28  # a good row
 ACTIONS = (
     ("evolve", "evolve"),
     ("a", "use as A"),
     ("b", "use as B"),
     ("inpaint", "inpaint"),
-    ("denoise", "denoise this"),
+    ("denoise", "reimagine this"),
 )
 STARTS = {
     "Smoothed pictures, by a formula": "closed form",
@@ -77,6 +81,42 @@ OPERATION = Operation(
 )  # fmt: skip
 
 
+def sweep(model: Bridge, seed: int, start: str) -> Iterator[Update | Result]:
+    """The face of a seed by several solvers at growing evaluations, all from the same noise."""
+    drawn, ways = [], list(product(SWEPT_SOLVERS, SWEPT_STEPS))
+    for solver, steps in ways:
+        run = model.generate(1, seed, steps=steps, solver=solver, start=start)
+        *_, update = runs.watch(run)
+        drawn += runs.preview(update.step)
+        yield update.showing(_sheet(drawn, ways))
+        if update.halt.is_set():
+            break
+    origin = runs.origin(model, "generate", seed, solver=solver)
+    sheet = _sheet(drawn, ways)
+    yield Result(sheet, {"sheet": sheet}, Report.of(update, **origin))
+
+
+def _sheet(drawn: list[np.ndarray], ways: list[tuple[str, int]]) -> Image.Image:
+    """So far: a row a solver, a column a number of evaluations."""
+    labels = [f"{steps} evaluations" for _, steps in ways[: len(drawn)]]
+    groups = [
+        (SOLVERS[solver].title, sum(1 for one, _ in ways[: len(drawn)] if one == solver))
+        for solver in SWEPT_SOLVERS
+    ]
+    groups = [(title, count) for title, count in groups if count]
+    return media.film_strip(drawn, labels, groups, columns=len(SWEPT_STEPS))
+
+
+SWEEP = Operation(
+    "sweep",
+    "Solvers at equal evaluations, as one picture.",
+    params=[OPERATION["seed"], OPERATION["model"], OPERATION["start"]],
+    outputs=[Picture("sheet", "sweep")],
+    run=sweep,
+    repeats=False,
+)
+
+
 def show(moment: Update | Result) -> tuple[str, Any]:
     """Grid of faces, with buttons once they are final, and what it holds."""
     pictures = moment.shown
@@ -84,7 +124,7 @@ def show(moment: Update | Result) -> tuple[str, Any]:
         return views.face_grid(pictures, ["drawing"] * len(pictures)), gr.skip()
     first = moment.report.seed
     labels = [f"seed {first + i}" for i in range(len(pictures))]
-    grid = views.face_grid(pictures, labels, ACTIONS, moment.report.facts())
+    grid = views.face_grid(pictures, labels, ACTIONS, moment.recipe, seed=first)
     return grid, views.Drawn(pictures, first)
 
 
@@ -105,11 +145,17 @@ def build(studio: tab.Studio) -> tab.Tab:
     with gr.Row(elem_classes="studio"):
         with tab.controls():
             form.add()
-            buttons = wiring.run_buttons("Generate")
+            buttons, status = tab.go("Generate")
             form.advanced()
         with tab.stage():
-            grid = views.face_grid_component(elem_id="generate-grid", min_height=320)
-            status = views.status_component()
+            grid = views.face_grid_component(elem_id="generate-grid", min_height=320, history=True)
+            export = ResultExport(OPERATION)
+            with gr.Accordion("Steps and solvers, side by side", open=False):
+                sweeping = (
+                    gr.Button("Draw this seed in every way", size="sm"),
+                    gr.Button("Stop", variant="stop", size="sm", visible=False),
+                )
+                swept = views.strip_view("Steps and solvers")
     drawn = gr.State(views.Drawn([]), time_to_live=3600)
 
     def offer_start(mode: str) -> Any:
@@ -119,10 +165,14 @@ def build(studio: tab.Studio) -> tab.Tab:
         return gr.update(interactive=True, info=START_INFO)
 
     form["mode"].change(offer_start, form["mode"], form["start"], **wiring.QUIET)
-    tab.operate(studio, OPERATION, form, buttons, status, [grid, drawn], show)
+    tab.operate(studio, OPERATION, form, buttons, status, [grid, drawn], show, export)
+
+    tab.operate(studio, SWEEP, form, sweeping, status, [swept], lambda moment: (moment.shown,))
 
     def worked(name: str | None) -> tuple[Any, ...]:
         result = example(studio.models.get(name))
-        return *show(result), tab.finished(result)
+        return *show(result), export.keep(result), tab.finished(result)
 
-    return tab.Tab(status, OPERATION, worked, [grid, drawn], offers=[(grid, drawn)])
+    fills = [grid, drawn, export.last]
+    offers = [(grid, drawn)]
+    return tab.Tab(status, OPERATION, worked, fills, {}, offers, form, buttons[0])

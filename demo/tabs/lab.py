@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from typing import Any
 
@@ -13,7 +13,8 @@ import gradio as gr
 
 from demo import params, plane, runs, tab, views, wiring
 from demo.operation import Operation, Picture
-from demo.runs import Kept, Report, Result, Update
+from demo.recipe import Recipe
+from demo.runs import Kept, Report, Result, Stopped, Update
 from sbcore import (
     DISTRIBUTIONS,
     PLANE_SOLVER,
@@ -105,8 +106,6 @@ class Trained:
     key: str
     """What they were trained for."""
     bridge: PlaneBridge
-    training: bool = True
-    """False once the training has come to its end, or Stop was seen to."""
 
 
 def bridge_to(shape: str, strokes: Any, sigma: float, tau: float) -> PlaneBridge:
@@ -164,6 +163,35 @@ def _report(bridge: PlaneBridge, settings: Settings, update: Update) -> Carried:
     return Carried.of(update, model=bridge.distribution.name, mode_mass=shares, **facts)
 
 
+@dataclass(frozen=True)
+class Drawing(params.Param):
+    """Strokes of the distribution that is drawn; none of another."""
+
+    def convert(self, value: Any, given: Mapping[str, Any]) -> Any:
+        """As they are; errors as `drawn_distribution`."""
+        if given.get("dataset") != DRAWN or not value:
+            return None
+        drawn_distribution(value)
+        return value
+
+    def facts(self, value: Any) -> dict[str, Any]:
+        """The strokes, if any."""
+        return {self.name: value} if value else {}
+
+
+@dataclass(frozen=True)
+class StageSteps(params.Whole):
+    """Steps of a stage of paper mode; none for those of fast mode."""
+
+    default: Any = None
+    least: float = 1
+    most: float = params.MAX_STEPS
+
+    def check(self, value: Any, given: Mapping[str, Any]) -> int | None:
+        """A whole number in range."""
+        return given.get("steps") if value in (None, "") else self.convert(value, given)
+
+
 OPERATION = Operation(
     "toy",
     """Carry particles in the plane from one point to a distribution whose truth is known.
@@ -177,17 +205,17 @@ OPERATION = Operation(
             "dataset", "six-gaussians", choices=SHAPES, said="The distribution",
             label="Distribution",
         ),
-        params.Given("strokes", None, http=False),
+        Drawing("strokes", None, http=False),
         params.Whole(
             "particles", PARTICLES, 2, MAX_PARTICLES, said="The number of particles", page=False
         ),
         params.Number(
-            "sigma", 1.0, 0.05, 10, (0.2, 4, 0.1), said="Sigma", label="sigma",
-            help="Standard deviation of the noise between the stages.",
+            "sigma", 1.0, 0.05, 10, (0.2, 4, 0.1), said="Sigma",
+            label="Noise between the stages", help="sigma, its standard deviation.",
         ),
         params.Number(
-            "tau", 5.0, 0.05, 100, (0.5, 20, 0.5), said="Tau", label="tau",
-            help="Variance of the walk of stage 1.",
+            "tau", 5.0, 0.05, 100, (0.5, 20, 0.5), said="Tau",
+            label="Width of the first walk", help="tau, its variance.",
         ),
         params.Whole(
             "steps", 20, 2, params.MAX_STEPS, (2, 60, 1), said="The number of evaluations",
@@ -205,8 +233,8 @@ OPERATION = Operation(
             help="Draws behind each drift by density ratio.",
         ),
         *(
-            params.Whole(
-                name, None, 1, params.MAX_STEPS, (1, 1000, 1), said=name.upper(), shown=100,
+            StageSteps(
+                name, span=(1, 1000, 1), said=name.upper(), shown=100,
                 label=name.upper(), help=f"Steps of stage {stage}.", http=False,
             )
             for stage, name in ((1, "n1"), (2, "n2"))
@@ -225,7 +253,13 @@ SECONDS = params.Whole(
 # What the page shows of a run
 
 
-def show(bridge: PlaneBridge, settings: Settings, note: str = "") -> Iterator[tuple[Any, ...]]:
+def show(
+    bridge: PlaneBridge,
+    settings: Settings,
+    note: str = "",
+    strokes: Any = None,
+    loaded: Recipe | None = None,
+) -> Iterator[tuple[Any, ...]]:
     """A run as (film, numbers, status).
 
     A diverged run shows its film up to there before it raises.
@@ -233,17 +267,22 @@ def show(bridge: PlaneBridge, settings: Settings, note: str = "") -> Iterator[tu
     name = "learned networks" if settings.networks == "learned" else "closed form"
     title = _title(name, settings)
     drawing = bridge.distribution.name == DRAWN
+    values = {"dataset": bridge.distribution.name, "sigma": bridge.sigma, "tau": bridge.tau}
+    values |= asdict(settings) | {"strokes": strokes if drawing else None}
     trajectory = None
     try:
-        for moment in particles(bridge, settings):
+        for moment in OPERATION.recorded(particles(bridge, settings), values):
             trajectory = moment.shown
             if isinstance(moment, Result):
                 fields = plane.velocities(bridge, settings.estimate)
                 film = plane.film(trajectory, bridge, title, fields=fields, drawing=drawing)
                 table = plane.numbers(moment.report.facts(), bridge.distribution, name)
-                yield film, table, views.done_html(moment.report, note)
+                yield film, table, tab.finished(replace(moment, note=note), loaded)
             elif moment.seconds > 0.5:
-                yield gr.skip(), gr.skip(), views.progress_html(moment)
+                try:
+                    yield gr.skip(), gr.skip(), views.progress_html(moment)
+                except Stopped:
+                    moment.stop()
     except DivergedError:
         if trajectory is not None:
             film = plane.film(trajectory, bridge, f"diverged · {title}", drawing=drawing)
@@ -289,7 +328,7 @@ def training_html(fraction: float, left: float, iteration: int) -> str:
 
 
 def train(
-    bridge: PlaneBridge, seconds: int, settings: Settings
+    bridge: PlaneBridge, seconds: int, settings: Settings, strokes: Any = None
 ) -> Iterator[tuple[Any, Any, Any, Any]]:
     """Train, then run: (film, numbers, status, loss curves) as it goes.
 
@@ -311,7 +350,7 @@ def train(
         status = training_html(now.fraction, now.seconds_left, now.iteration)
         yield film, gr.skip(), status, plane.curve(history)
     note = f"trained in {now.seconds:.0f} s"
-    for values in show(bridge, settings, note):
+    for values in show(bridge, settings, note, strokes):
         yield *values, gr.skip()
 
 
@@ -326,7 +365,7 @@ class Chosen:
         given = params.check(OPERATION.params, form.read(values))
         self.shape, self.strokes = given.pop("dataset"), given.pop("strokes")
         self.sigma, self.tau = given.pop("sigma"), given.pop("tau")
-        self.settings = Settings(**given)
+        self.settings, self.loaded = Settings(**given), form.loaded_of(values)
 
     @property
     def key(self) -> str:
@@ -344,10 +383,9 @@ def build(studio: tab.Studio) -> tab.Tab:
     form = tab.Form(OPERATION.params, strokes=gr.State(None, time_to_live=3600))
     with gr.Row(elem_classes="studio"):
         with tab.controls():
-            buttons, run, seconds = _controls(form)
+            buttons, run, seconds, status = _controls(form)
         with tab.stage():
             stage = views.film_component(elem_id="lab-stage", min_height=480)
-            status = views.status_component()
             with gr.Row(elem_classes="lab-below"):
                 table = gr.HTML("", elem_id="lab-numbers", min_height=190)
                 curves = gr.HTML(plane.curve([]), elem_id="lab-curves", min_height=190)
@@ -358,14 +396,22 @@ def build(studio: tab.Studio) -> tab.Tab:
         **wiring.QUIET,
     )
     _wire(form, buttons, run, seconds, [stage, table], curves, status)
-    return tab.Tab(status, OPERATION)
+
+    def restore(values: Mapping[str, Any]) -> tuple[str, str]:
+        """An empty stage, with the drawing where a distribution is drawn."""
+        drawn = values.get("dataset") == DRAWN
+        return plane.empty_film(DRAW_HINT, values.get("strokes")) if drawn else "", ""
+
+    return tab.Tab(status, OPERATION, form=form, run=run, restores=[stage, table], restore=restore)
 
 
-def _controls(form: tab.Form) -> tuple[tuple[gr.Button, gr.Button], gr.Button, Any]:
-    """The left column: Train and Stop, Run, the seconds of training."""
+def _controls(form: tab.Form) -> tuple[tuple[gr.Button, gr.Button], gr.Button, Any, gr.HTML]:
+    """The left column: Train and Stop, Run, the seconds of training, the status line."""
     form.add("dataset", "networks")
-    buttons = wiring.run_buttons("Train the networks")
-    run = gr.Button("Run the particles", size="sm")
+    with gr.Column(elem_classes="go", scale=0):
+        buttons = wiring.run_buttons("Train the networks")
+        run = gr.Button("Run the particles", size="sm")
+        status = views.status_component()
     form.add("sigma", "tau", "mode")
     with gr.Column() as fast:
         form.add("steps", "solver")
@@ -375,18 +421,18 @@ def _controls(form: tab.Form) -> tuple[tuple[gr.Button, gr.Button], gr.Button, A
         form.add("seed")
         seconds = SECONDS.control()
     gr.Markdown(
-        "Particles start at one point, are pushed to q_sigma, the data under noise, and from "
-        "there to the data. Here the truth is known in closed form: train two small networks "
-        "from nothing and see what they make of it.",
+        "Particles start at one point; one bridge carries them to the data deep in noise, a second "
+        "one takes the noise away. Here the truth is known in closed form: train two small "
+        "networks from nothing and see what they make of it.",
         elem_classes="note",
     )
-    form["mode"].input(
+    form["mode"].change(
         lambda mode: (gr.update(visible=mode == "fast"), gr.update(visible=mode == "paper")),
         form["mode"],
         [fast, slow],
         **wiring.QUIET,
     )
-    return buttons, run, seconds
+    return buttons, run, seconds, status
 
 
 def _wire(
@@ -406,9 +452,18 @@ def _wire(
     def train_handler(seconds: Any, *values: Any) -> Iterator[Any]:
         chosen, length = chosen_of(values), SECONDS.check(seconds, {})
         mine = Trained(chosen.key, chosen.bridge())
-        for film, numbers, line, losses in train(mine.bridge, length, chosen.settings):
-            yield film, numbers, losses, mine, "learned", line
-        mine.training = False
+        try:
+            for film, numbers, line, losses in train(
+                mine.bridge, length, chosen.settings, chosen.strokes
+            ):
+                yield film, numbers, losses, mine, "learned", line
+        except Stopped:  # what the networks have learned until then
+            if not mine.bridge.trained:
+                raise
+            settings = replace(chosen.settings, networks="learned")
+            note = "training stopped early"
+            for film, numbers, line in show(mine.bridge, settings, note, chosen.strokes):
+                yield film, numbers, gr.skip(), mine, "learned", line
 
     def run_handler(mine: Trained | None, *values: Any) -> Iterator[Any]:
         chosen = chosen_of(values)
@@ -419,7 +474,7 @@ def _wire(
         settings = chosen.settings
         if bridge is None:
             bridge, settings = chosen.bridge(), replace(settings, networks="exact")
-        yield from show(bridge, settings, note)
+        yield from show(bridge, settings, note, chosen.strokes, chosen.loaded)
 
     def changed(mine: Trained | None, *values: Any) -> Iterator[Any]:
         """Run at once what is quick."""
@@ -428,25 +483,15 @@ def _wire(
         else:
             yield from run_handler(mine, *values)
 
-    def resume(mine: Trained | None, *values: Any) -> Iterator[Any]:
-        """After Stop: what a training that was cut short has learned."""
-        if mine is None or not mine.training or not mine.bridge.trained:
-            yield (gr.skip(),) * 3
-            return
-        mine.training = False
-        settings = replace(chosen_of(values).settings, networks="learned")
-        yield from show(mine.bridge, settings, "training stopped early")
-
     ran = [trained, *form.inputs]
-    wiring.run_and_stop(
+    stops = wiring.run_and_stop(
         *(buttons, status, train_handler, [seconds, *form.inputs]),
         [*shown, curves, trained, form["networks"]],
         beside=[run],
     )
-    stopped = wiring.run_and_stop(
-        (run, stop), status, run_handler, ran, shown, beside=[train_button]
+    wiring.run_and_stop(
+        (run, stop), status, run_handler, ran, shown, beside=[train_button], stops=stops
     )
-    wiring.compute(stopped.then, resume, ran, shown, status)
     quick = [
         *(form[name].input for name in ("dataset", "networks", "mode", "solver")),
         *(form[name].release for name in ("sigma", "tau", "steps")),

@@ -14,7 +14,8 @@ import numpy as np
 
 from demo import params, plane, tab, views, wiring
 from demo.inputs import Dial
-from demo.runs import Report
+from demo.pace import spell
+from demo.runs import Report, Stopped
 from sbcore import (
     DIRECTIONS,
     DISTRIBUTIONS,
@@ -63,6 +64,26 @@ class Fitted:
     history: list[dict[str, Any]] = field(default_factory=list)
     """Distances after each half-bridge."""
 
+    @property
+    def best(self) -> int:
+        """The iteration after which both ways together end nearest to their sets."""
+        apart = [sum(one[way]["distance"] for way in DIRECTIONS) for one in self.history[1::2]]
+        return 1 + apart.index(min(apart)) if apart else 0
+
+    @property
+    def verdict(self) -> str:
+        """Why that iteration is shown, where it is not the last."""
+        best, last = self.best, len(self.bridges) - 1
+        if best == last:
+            return ""
+        before, after = (self.history[2 * k - 1] for k in (best, last))
+        rose = [way for way in DIRECTIONS if after[way]["distance"] > before[way]["distance"]]
+        moved = " and ".join(
+            f"{way} rose from {before[way]['distance']:.3f} to {after[way]['distance']:.3f}"
+            for way in rose
+        )
+        return f"iteration {best} is shown, the nearest: {moved} by iteration {last}"
+
 
 TITLES = {one.title: name for name, one in DISTRIBUTIONS.items()}
 PARAMS = [
@@ -70,8 +91,9 @@ PARAMS = [
     params.Choice("target", EXAMPLE[1], choices=TITLES, menu=True, label="To"),
     params.Choice("method", "dsbm", choices=METHODS, label="Method"),
     params.Number(
-        "sigma", 1.0, 0.1, 10, (0.2, 5, 0.1), said="Sigma", label="sigma",
-        help="Standard deviation of the Brownian motion over the whole way.",
+        "sigma", 1.0, 0.1, 10, (0.2, 5, 0.1), said="Sigma",
+        label="Randomness of the paths",
+        help="sigma, the standard deviation of Brownian motion over the whole way.",
     ),
     params.Whole(
         "iterations", ITERATIONS, 1, MAX_ITERATIONS, (1, MAX_ITERATIONS, 1), advanced=True,
@@ -204,7 +226,7 @@ def build(shown_in: gr.Tab) -> None:
         with tab.controls():
             with gr.Row():
                 form.add("source", "target")
-            buttons = wiring.run_buttons("Train both ways")
+            buttons, status = tab.go("Train both ways")
             iteration = Dial(
                 0, 1, value=0, step=1, label="IPF iteration", interactive=False,
                 info="0 is Brownian motion; each iteration trains both ways once.",
@@ -220,7 +242,6 @@ def build(shown_in: gr.Tab) -> None:
             )
         with tab.stage():
             stage = views.film_component(elem_id="pairs-stage", min_height=340)
-            status = views.status_component()
             numbers = gr.HTML("", elem_id="pairs-numbers", min_height=90)
     shown_in.select(
         lambda shown: (gr.skip(),) * 3 if shown else example(),
@@ -241,21 +262,31 @@ def _wire(
     """Train, stop, and a film whenever another iteration is chosen."""
     fitted = gr.State(None, time_to_live=3600)
 
+    def seen(mine: Fitted, iteration: int, seed: int) -> tuple[Any, ...]:
+        """Film, table, slider, bridges and report of an iteration."""
+        text, report = film(mine, iteration, seed)
+        most = len(mine.bridges) - 1
+        slider = gr.update(maximum=max(1, most), value=iteration, interactive=most > 0)
+        return text, table(mine, iteration), slider, mine, report
+
     def train(*values: Any) -> Iterator[Any]:
         chosen = params.check(PARAMS, form.read(values))
         seed = chosen.pop("seed")
         fitter, mine = fitter_of(**chosen), Fitted(key(chosen), chosen["source"], chosen["target"])
         yield *[gr.skip()] * 4, training_html(fitter, None)
-        for progress, new in fit(fitter, mine):
-            if not new:
-                yield *[gr.skip()] * 4, training_html(fitter, progress)
-                continue
-            done = len(mine.bridges) - 1
-            text, report = film(mine, done, seed)
-            slider = gr.update(maximum=done, value=done, interactive=True)
-            last, note = done == fitter.plan.iterations, f"trained in {fitter.seconds:.0f} s"
-            line = views.done_html(report, note) if last else training_html(fitter, progress)
-            yield text, table(mine, done), slider, mine, line
+        ended = "trained in"
+        try:
+            for progress, new in fit(fitter, mine):
+                line = training_html(fitter, progress)
+                if new:
+                    yield *seen(mine, len(mine.bridges) - 1, seed)[:-1], line
+                else:
+                    yield *[gr.skip()] * 4, line
+        except Stopped:
+            ended = "training stopped after"
+        *shown, report = seen(mine, mine.best, seed)
+        notes = f"{ended} {fitter.seconds:.0f} s", mine.verdict
+        yield *shown, views.done_html(report, "; ".join(filter(None, notes)))
 
     def look(mine: Fitted | None, iteration: Any, *values: Any) -> Iterator[Any]:
         if mine is None:
@@ -279,8 +310,16 @@ def key(chosen: dict[str, Any]) -> str:
 
 
 def training_html(fitter: BridgeTrainer, progress: Any) -> str:
-    """Progress of a training."""
-    fraction, left = (progress.fraction, progress.seconds_left) if progress else (0.0, None)
+    """Progress of a training.
+
+    Its first half-bridge simulates no network and is the quickest: until it is over, the time
+    that is left is a lower bound.
+    """
     text = f"training · iteration {fitter.iteration} of {fitter.plan.iterations}"
-    text += f", {fitter.direction}" + ("" if left is None else f" · {left:.0f} s left")
-    return views.bar_html(fraction, text)
+    text += f", {fitter.direction}"
+    if progress is None:
+        return views.bar_html(0.0, text)
+    bound = "about" if fitter.half else "at least"
+    return views.bar_html(
+        progress.fraction, f"{text} · {bound} {spell(progress.seconds_left)} left"
+    )

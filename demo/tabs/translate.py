@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import gradio as gr
@@ -13,8 +13,9 @@ import numpy as np
 from PIL import Image
 
 from demo import assets, glyphs, imaging, inputs, media, params, runs, tab, views, wiring
+from demo.export import ResultExport
 from demo.models import Models
-from demo.operation import Operation, Picture, Pictures
+from demo.operation import Film, Operation, Picture, Pictures
 from demo.runs import Kept, Report, Result, Update
 from demo.tabs import pairs
 from sbcore import DIRECTIONS, Step, TranslationBridge, follow, opposite
@@ -23,6 +24,17 @@ WAY = 12  # most states of the film on one way
 STRIP = 7  # of these, those on the strip
 GAP = 1  # pixels between outcomes in a frame of the film
 EXAMPLE_SEED = 0
+SEVERAL = (
+    "**Why not the same each time?** Nothing says what a picture should become on the other side: "
+    "the bridge keeps what it can of its shape, and chance decides the rest. Each seed is another "
+    "chance; none is wrong. **% off**: how far the pixels that come back are from the first "
+    "picture's on average (root mean square), of the way from black to white."
+)
+SET = "The picture is set; now press Translate."
+NO_INK = (
+    "This looks little like ink on paper, and the model knows nothing else: expect nonsense; "
+    "press Translate to see it."
+)
 EMPTY = "The square is empty: draw on it, or pick an example below it."
 HINT = "Draw on the square or upload a picture, then press Translate."
 
@@ -103,6 +115,7 @@ def translate(
     facts = {"direction": direction, "method": model.method, "steps": steps, "round_trip": trips}
     facts |= {"model": model.name, "seed": seed, "mode": "fast", "solver": "walk"}
     outputs = {"pictures": journey.outcomes, "film strip": strip(journey)}
+    outputs |= {"returns": journey.returns, "animation": rows(journey)}
     yield Result(journey, outputs, Translated.of(update, **facts))
 
 
@@ -173,8 +186,20 @@ class Sketch(params.Picture):
     """A drawing or a picture, to be read once the direction is known; none for noise."""
 
     def check(self, value: Any, given: Any) -> Any:
-        """As it is."""
+        """As it is; a drawing must be one."""
+        if isinstance(value, dict) and value.get("strokes"):
+            glyphs.checked(value["strokes"], "sign")
         return value
+
+    def facts(self, value: Any) -> dict[str, Any]:
+        """A drawing; an upload stays where it is."""
+        return {self.name: {"strokes": value["strokes"]}} if isinstance(value, dict) else {}
+
+    def recall(self, fact: Any) -> Any:
+        """A drawing."""
+        if not isinstance(fact, dict) or not isinstance(fact.get("strokes"), list):
+            raise ValueError(f"A recipe holds no uploads, but this one sets {self.name}.")
+        return fact
 
 
 OPERATION = Operation(
@@ -193,7 +218,7 @@ OPERATION = Operation(
         params.Seed(fresh=True),
         params.Model(translates=True),
         params.Steps(span=(0, 200, 1), help="Of each way; 0: as in training.", http=False),
-        params.Given("back", False, http=False),
+        params.Switch("back", False, http=False),
     ],
     outputs=[Pictures(), Picture("film strip", "strip")],
     run=translate,
@@ -207,14 +232,19 @@ OPERATION = Operation(
 def film(journey: Journey) -> str:
     """The film for the player: all outcomes beside each other, there and back."""
     one, another, count = journey.one, journey.another, journey.count
-    frames, captions = [_row([journey.picture] * count)], [f"the {one}"]
+    captions = [f"the {one}"]
     for step in journey.steps:
-        frames.append(_row(runs.pictures(step.x.clamp(0, 1))))
         aim = another if step.stage == 1 else one
         captions.append(f"to a {aim}, t = {step.t:.2f}" if step.t < 1 else f"the {aim}")
     there = sum(step.stage == 1 for step in journey.steps)
     ends = (one, another, f"{one} again")
-    return views.film({"path": frames}, captions, split=there, ends=ends, width=180 * count)
+    return views.film({"path": rows(journey)}, captions, split=there, ends=ends, width=180 * count)
+
+
+def rows(journey: Journey) -> list[np.ndarray]:
+    """Frames of the film: all outcomes of a state beside each other."""
+    states = [runs.pictures(step.x.clamp(0, 1)) for step in journey.steps]
+    return [_row(state) for state in ([journey.picture] * journey.count, *states)]
 
 
 def _row(pictures: list[np.ndarray]) -> np.ndarray:
@@ -259,10 +289,14 @@ def show(moment: Update | Result) -> tuple[Any, ...]:
     labels = [f"a {journey.another}"] * count + ["the way back"] * count
     if done:
         labels = [f"{journey.another}, seed {moment.report.seed + k}" for k in range(count)]
-        labels += [f"and back, {apart:.2f} off" for apart in journey.apart]
-    tiles = views.face_grid(pictures, labels, recipe=moment.report.facts() if done else None)
+        labels += [f"and back, {apart:.0%} off" for apart in journey.apart]
+        pictures = pictures[: len(labels)]  # it may have been stopped on the way there
+    tiles = views.face_grid(pictures, labels, recipe=moment.recipe if done else None)
+    ends: Sequence[Any] = [gr.skip()] * 2
+    if done:
+        ends = film(journey), media.with_recipe(moment.outputs["film strip"], moment.recipe)
     grid = f'<div class="outcomes" style="--count:{count}">{tiles}</div>'
-    return grid, *((film(journey), moment.outputs["film strip"]) if done else [gr.skip()] * 2)
+    return grid, *ends
 
 
 # ----------------------------------------------------------------------------------------------
@@ -296,31 +330,70 @@ def choices(bridge: TranslationBridge) -> list[tuple[str, str]]:
 
 @lru_cache(maxsize=16)
 def example(models: Models, name: str | None, direction: str) -> tuple[Any, ...]:
-    """What a direction shows first: choices, pad, source, grid, film, strip, status."""
+    """What a direction shows first: choices, pad, source, grid, film, strip, result, status."""
     bridge = models.translation(name)
     source = first(bridge, direction)
     offered = gr.update(choices=choices(bridge), value=direction)
     if source is None and not bridge.starts_from_noise(direction):
-        return offered, pad(bridge, direction), None, "", "", None, views.note_html(HINT)
+        return offered, pad(bridge, direction), None, "", "", None, None, views.note_html(HINT)
     given = {"image": source, "direction": direction, "count": 3, "seed": EXAMPLE_SEED}
     result = OPERATION.result(model=bridge, back=True, **given)
     drawing = pad(bridge, direction, **(source or {}))
-    return offered, drawing, source, *show(result), tab.finished(result)
+    kept = replace(result, shown=None)
+    return offered, drawing, source, *show(result), kept, tab.finished(result)
+
+
+@dataclass
+class Desk:
+    """What a visitor has of each direction of each model: the picture, and what became of it."""
+
+    key: tuple[str | None, str] | None = None
+    """Model and direction that are shown."""
+    sources: dict[Any, Any] = field(default_factory=dict)
+    results: dict[Any, tuple[Any, ...]] = field(default_factory=dict)
+    """Grid, film, strip, what can be downloaded, status line."""
+
+    def keep(self, key: Any, source: Any, result: tuple[Any, ...]) -> None:
+        """What became of a picture."""
+        self.sources[key], self.results[key] = source, result
+
+    def turn(self, key: Any, source: Any) -> None:
+        """Put away the picture of the direction that was shown, and take up another direction."""
+        if self.key is not None and not _same(source, self.sources.get(self.key)):
+            self.keep(self.key, source, ("", "", None, None, views.note_html(HINT)))  # not yet run
+        self.key = key
+
+
+def _same(one: Any, another: Any) -> bool:
+    """Whether two sources are the same drawing or picture."""
+    if isinstance(one, np.ndarray) and isinstance(another, np.ndarray):
+        return np.array_equal(one, another)
+    return one is another or (isinstance(one, dict) and one == another)
 
 
 def build(studio: tab.Studio) -> tab.Tab:
     """Lay out the tab and wire it: pictures in one half, points of the plane in the other."""
-    with gr.Tabs(elem_classes="halves"):
+    with gr.Tabs(elem_classes="halves") as halves:
         with gr.Tab("Pictures", id="pictures"):
-            status = _build_pictures(studio)
+            form, run, drawing, status = _build_pictures(studio)
         with gr.Tab("Points in the plane", id="points"):
             pairs.build(studio.tab)
-    return tab.Tab(status, OPERATION)
+
+    def restore(values: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The half, the directions in words, the pad and what it shows."""
+        bridge = studio.models.translation(values.get("model"))
+        direction, source = values.get("direction", DIRECTIONS[0]), values.get("image")
+        offered = gr.update(choices=choices(bridge), value=direction)
+        return gr.Tabs(selected="pictures"), offered, pad(bridge, direction, **source or {}), source
+
+    follow = [halves, form["direction"], drawing, form["image"]]
+    return tab.Tab(status, OPERATION, form=form, run=run, restores=follow, restore=restore)
 
 
-def _build_pictures(studio: tab.Studio) -> gr.HTML:
+def _build_pictures(studio: tab.Studio) -> tuple[tab.Form, gr.Button, gr.HTML, gr.HTML]:
+    """Lay out and wire the half: its form, primary button, pad and status line."""
     names = studio.models.translations
-    source = gr.State(None, time_to_live=3600)
+    source, desk = gr.State(None, time_to_live=3600), gr.State(Desk(), time_to_live=3600)
     with gr.Row(elem_classes="studio"):
         with tab.controls():
             model = gr.Dropdown(
@@ -328,7 +401,7 @@ def _build_pictures(studio: tab.Studio) -> gr.HTML:
             )
             form = tab.Form(OPERATION.params, model=model, image=source, back=gr.State(True))
             form.add("direction")
-            buttons = wiring.run_buttons("Translate")
+            buttons, status = tab.go("Translate")
             form.add()
             with gr.Accordion("A picture of your own", open=False):
                 upload = inputs.upload("Picture")
@@ -343,41 +416,58 @@ def _build_pictures(studio: tab.Studio) -> gr.HTML:
                     min_width=200,
                 )
                 outcomes = views.face_grid_component(elem_id="translate-grid", min_width=240)
-            status = views.status_component()
+            export = ResultExport(OPERATION, Film("translation"))
+            gr.Markdown(SEVERAL, elem_classes="note")
             player = views.film_component(elem_id="translate-player", min_height=250)
             strip_view = views.strip_view("There and back")
     shown = [outcomes, player, strip_view]
-    _wire_runs(studio.models, form, buttons, drawing, upload, shown, status)
-    _wire_beginnings(studio, form, drawing, upload, shown, status)
-    return status
+    _wire_runs(studio.models, form, desk, buttons, drawing, upload, shown, export, status)
+    _wire_beginnings(studio, form, desk, drawing, upload, [*shown, export.last], status)
+    export.wire(status)
+    return form, buttons[0], drawing, status
 
 
 def _wire_runs(
     models: Models,
     form: tab.Form,
+    desk: gr.State,
     buttons: tuple[gr.Button, gr.Button],
     drawing: gr.HTML,
     upload: Any,
     shown: list[Any],
+    export: ResultExport,
     status: gr.HTML,
 ) -> None:
     """Run on the button, and at once when the pen is lifted."""
-    handler = tab.runner(models, OPERATION, form, shown, show)
 
-    def at_once(*values: Any) -> Iterator[Any]:
+    def handler(desk: Desk, *values: Any) -> Iterator[Any]:
+        given = form.read(values)
+        key = given["model"], given["direction"]
+
+        def show_and_keep(moment: Update | Result) -> tuple[Any, ...]:
+            seen = show(moment)
+            if isinstance(moment, Result):
+                kept = export.keep(moment), tab.finished(moment)
+                desk.keep(key, given["image"], (*seen, *kept))
+            return seen
+
+        run = tab.runner(models, OPERATION, form, shown, show_and_keep, export)
+        yield from run(*values)
+
+    def at_once(desk: Desk, *values: Any) -> Iterator[Any]:
         """With the seed that is there: the drawing shall be all that changes."""
         values = (*values[:-1], False)
         source = form.read(values)["image"]
         if isinstance(source, dict) and not source.get("strokes"):
-            yield *[gr.skip()] * (len(shown) + 1), views.note_html(EMPTY)
+            yield *[gr.skip()] * (len(shown) + 2), views.note_html(EMPTY)
             return
-        yield from handler(*values)
+        yield from handler(desk, *values)
 
     drawn = drawing.input(_strokes, None, form["image"], **wiring.QUIET)
     changes = (drawing.edit, form["direction"].input, form["model"].input, upload.upload)
-    outputs = [*shown, form["seed"]]
+    outputs = [*shown, export.last, form["seed"]]
     wiring.run_and_stop(
-        *(buttons, status, handler, form.inputs, outputs),
+        *(buttons, status, handler, [desk, *form.inputs], outputs),
         also=[(drawn.then, at_once)],
         gone=changes,
     )
@@ -386,33 +476,59 @@ def _wire_runs(
 def _wire_beginnings(
     studio: tab.Studio,
     form: tab.Form,
+    desk: gr.State,
     drawing: gr.HTML,
     upload: Any,
     shown: list[Any],
     status: gr.HTML,
 ) -> None:
-    """The example of a direction, and an upload on the pad, as the model sees it."""
+    """What a direction shows: what the visitor had there, or its example; an upload on the pad."""
     models, model, direction = studio.models, form["model"], form["direction"]
     outputs = [direction, drawing, form["image"], *shown, status]
 
-    def begin(name: Any, direction: str, seen: Any = None) -> tuple[Any, ...]:
-        """The example, unless there is something already."""
-        return (gr.skip(),) * len(outputs) if seen else example(models, name, direction)
+    def begin(desk: Desk, source: Any, name: Any, direction: str, seen: Any = None) -> Any:
+        if seen:  # the visitor has been here before
+            return (gr.skip(),) * len(outputs)
+        desk.turn(key := (name, direction), source)
+        offered, drawing, first_source, *first_result = example(models, name, direction)
+        if key not in desk.results:
+            desk.keep(key, first_source, tuple(first_result))
+        elif (mine := desk.sources[key]) is not None:
+            drawing = pad(models.translation(name), direction, **_on_the_pad(mine))
+        return offered, drawing, desk.sources[key], *desk.results[key]
 
     def opened(name: Any, direction: str, path: Any) -> tuple[Any, Any, str]:
         bridge = models.translation(name)
         picture = read(bridge, path, direction)
-        value = pad(bridge, direction, picture=views.data_uri(picture))
-        return value, picture, views.note_html("The picture is set; now press Translate.")
+        note = NO_INK if _is_foreign(bridge, direction, path) else SET
+        return pad(bridge, direction, **_on_the_pad(picture)), picture, views.note_html(note)
 
-    first_way, begin = partial(begin, direction=DIRECTIONS[0]), wiring.attempt(begin, len(outputs))
-    first_way = wiring.attempt(first_way, len(outputs))
-    studio.tab.select(begin, [model, direction, status], outputs, **wiring.QUIET)
-    direction.input(begin, [model, direction], outputs, **wiring.QUIET)
-    model.input(first_way, model, outputs, **wiring.QUIET)
+    def other_model(desk: Desk, source: Any, name: Any) -> Any:
+        return begin(desk, source, name, DIRECTIONS[0])
+
+    kept = [desk, form["image"]]
+    start = wiring.attempt(begin, len(outputs))
+    studio.tab.select(start, [*kept, model, direction, status], outputs, **wiring.QUIET)
+    direction.input(start, [*kept, model, direction], outputs, **wiring.QUIET)
+    other_model = wiring.attempt(other_model, len(outputs))
+    model.input(other_model, [*kept, model], outputs, **wiring.QUIET)
     seen = [drawing, form["image"], status]
     given = [model, direction, upload]
     upload.upload(wiring.attempt(opened, len(seen)), given, seen, **wiring.QUIET)
+
+
+def _on_the_pad(source: Any) -> dict[str, Any]:
+    """What `pad` shows of a source: its strokes, or a picture."""
+    return source if isinstance(source, dict) else {"picture": views.data_uri(source)}
+
+
+def _is_foreign(bridge: TranslationBridge, direction: str, path: Any) -> bool:
+    """Whether an upload is no sign, where the model knows signs alone."""
+    script = glyphs.script_of(bridge.sets[DIRECTIONS.index(direction)])
+    if not script.glyphs or bridge.starts_from_noise(direction):
+        return False
+    grey = imaging.open_picture(path).convert("L")
+    return not glyphs.is_ink(np.asarray(grey, np.float32) / 255)
 
 
 def _strokes(event: gr.EventData) -> dict[str, Any]:
