@@ -11,18 +11,20 @@ from functools import cache
 from pathlib import Path
 
 ASSETS = Path(__file__).parent / "assets"
-STYLE = ASSETS / "style.css"
+STYLES, FAVICON = [ASSETS / "style.css", ASSETS / "photo.css"], ASSETS / "favicon.svg"
 IMPORT = re.compile(r'^import \{([\w,\s]+)\} from "\./(\w+)\.js";$', re.M)
 EXPORT = re.compile(r"^export (?=(?:function|const) (\w+))", re.M)
-MOUNT = "mount(element, { props, trigger, watch, server, upload });"
+MOUNT = "mount(element, { props, trigger, watch, server, upload, options });"
 
 
 @cache
-def script(name: str) -> str:
+def script(name: str, options: str = "{}") -> str:
     """The text for ``js_on_load`` that mounts a module on the component's element.
 
     Args:
         name: Of a module that exports ``mount(element, api)``.
+        options: JSON that becomes ``api.options``. Not props: Gradio drops those of its own accord
+            where a value arrives before the component is mounted, as in a tab not yet open.
 
     Raises:
         ValueError: If a module imports or exports in another way than
@@ -30,7 +32,7 @@ def script(name: str) -> str:
     """
     name, modules = name.removesuffix(".js"), {}
     _collect(name, modules)
-    parts = [f"const {{ mount }} = ${name};", MOUNT]
+    parts = [f"const {{ mount }} = ${name};", f"const options = {options};", MOUNT]
     return "\n".join(['"use strict";', *modules.values(), *parts])
 
 

@@ -80,7 +80,7 @@ class Models:
     def _get(self, name: str | None, offered: list[str]) -> Bridge | TranslationBridge:
         name = offered[0] if name is None else name
         if name not in self._sources:
-            raise CheckpointError(f"There is no model {name!r}; choose {', '.join(offered)}.")
+            raise CheckpointError(f"There is no model {name!r:.60}; choose {', '.join(offered)}.")
         with self._lock:
             if name not in self._loaded:
                 self._loaded[name] = self._load(name)
@@ -89,10 +89,12 @@ class Models:
     def _load(self, name: str) -> Bridge | TranslationBridge:
         source = self._sources[name]
         try:
-            return load(source, self._device)
+            model = load(source, self._device)
         except CheckpointError as error:  # visitors need not know the server's folders
             reason = str(error).replace(str(source), name)
             raise CheckpointError(f"The model {name} cannot be used: {reason}") from error
+        model.name = name  # reports and recipes call it as the page and the API do
+        return model
 
 
 def _kind(source: Path | str) -> str | None:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from demo import imaging
-from demo.inputs import Dial, Upload, upload
+from demo.inputs import Dial, Upload
 from demo.models import Models
+from demo.photos.box import PhotoBox
+from demo.photos.crop import Crop
+from demo.photos.mask import Mask
+from demo.photos.photo import Photo
 from sbcore import DEFAULTS, SOLVERS
 
 MAX_STEPS = 2000
 MAX_SEED = 2**31 - 1
-NO_PICTURE = "There is no picture: upload one, or send a face here."
 REQUIRED = ...  # the default of a parameter without one
 
 
@@ -68,6 +72,29 @@ class Param:
     def convert(self, value: Any, given: Mapping[str, Any]) -> Any:
         """`check` of a value that is there."""
         raise NotImplementedError
+
+    def facts(self, value: Any) -> dict[str, Any]:
+        """What a recipe says of a checked value, as JSON by name; nothing of an upload."""
+        return {self.name: value}
+
+    def recall(self, fact: Any) -> Any:
+        """What a recipe says of it, as `check` takes it.
+
+        Raises:
+            ValueError: If no recipe says so; one sentence.
+        """
+        return fact
+
+    def parse(self, text: str) -> Any:
+        """What a link says of it, as a recipe does."""
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            return text
+
+    def shown_as(self, value: Any) -> Any:
+        """What its control shows for a checked value."""
+        return value
 
     def control(self) -> Any:
         """Its component on a tab."""
@@ -185,6 +212,10 @@ class Steps(Whole):
         """A whole number in range, or None for the default."""
         return None if value == 0 and value is not False else super().convert(value, given)
 
+    def shown_as(self, value: int | None) -> int:
+        """0 for the default."""
+        return value or 0
+
 
 def steps(task: str, **options: Any) -> Steps:
     """Evaluations of a task, its default named below the slider."""
@@ -227,6 +258,14 @@ class Choice(Param):
         if value not in self.names:
             raise ValueError(f"{self.title} must be {self.kind()}; got {value!s:.40}.")
         return value
+
+    def parse(self, text: str) -> str:
+        """The name."""
+        return text
+
+    def shown_as(self, value: str | None) -> str:
+        """The empty entry for the default."""
+        return value or ""
 
     def control(self) -> Any:
         """A menu or buttons; an empty entry for the default where there is one."""
@@ -277,7 +316,17 @@ class Model(Param):
 
     def load(self, models: Models, value: Any) -> Any:
         """The model itself."""
+        if not isinstance(value or "", str):
+            raise ValueError(f"The model must be a name, got {value!s:.40}.")
         return (models.translation if self.translates else models.get)(value or None)
+
+    def facts(self, value: Any) -> dict[str, Any]:
+        """Its name."""
+        return {self.name: value.name}
+
+    def parse(self, text: str) -> str:
+        """The name."""
+        return text
 
     def kind(self) -> str:
         """What it takes."""
@@ -304,22 +353,36 @@ def check(
 
 @dataclass(frozen=True)
 class Picture(Param):
-    """A picture of any size, cut to what the model sees: an `imaging.Photo`."""
+    """A picture of any size: a `Photo`, with the crop that the model sees."""
 
     absent: str = ""
     """What is said where there is none; by default the page's or the API's own sentence."""
+    paint: bool = False
+    """Whether its control also takes a mask."""
 
-    def check(self, value: Any, given: Mapping[str, Any]) -> imaging.Photo:
-        """Open it and cut it to the model's size."""
+    def check(self, value: Any, given: Mapping[str, Any]) -> Photo | None:
+        """Open it, of the page a document, else a file; None where it may be left out."""
+        if value is None and self.optional:
+            return None
         if value is None and self.absent:
             raise ValueError(self.absent)
         channels, size, _ = given["model"].shape
         with imaging.about(self.said or self.name):
-            return imaging.Photo.of(value, size, channels)
+            if isinstance(value, dict):
+                return Photo.document(value, size, channels)
+            return Photo.of(value, size, channels)
+
+    def facts(self, value: Any) -> dict[str, Any]:
+        """Nothing: an upload stays where it is."""
+        return {}
+
+    def recall(self, fact: Any) -> Any:
+        """None can be."""
+        raise ValueError(f"A recipe holds no uploads, but this one sets {self.name}.")
 
     def control(self) -> Any:
-        """Upload, camera or clipboard."""
-        return upload(self.label)
+        """The photo component."""
+        return PhotoBox(self.label, self.name, self.paint)
 
     def endpoint(self) -> Any:
         """A file, which Gradio checks to be an upload."""
@@ -327,26 +390,91 @@ class Picture(Param):
 
     def kind(self) -> str:
         """What it takes."""
-        return "a PNG, JPEG, WebP, BMP or GIF file"
+        return "a picture file, up to 50 megapixels"
 
 
 @dataclass(frozen=True)
-class Mask(Picture):
-    """The hole in a picture, boolean (size, size): white pixels of a file, or paint of the editor.
-
-    Nothing marked is refused.
-    """
+class Painted(Picture):
+    """The mask of a picture, a `Mask`: white pixels of a file, or paint of the photo component."""
 
     of: str = "image"
     """The picture that it belongs to."""
 
-    def check(self, value: Any, given: Mapping[str, Any]) -> np.ndarray:
-        """Read it at the model's size."""
-        photo, size = given[self.of], given["model"].shape[-1]
+    def check(self, value: Any, given: Mapping[str, Any]) -> Mask:
+        """Read it; that of a recipe has no picture yet."""
         if isinstance(value, dict):
-            hole = imaging.hole_from_editor(value, size)
-        else:
-            with imaging.about(self.name):
-                hole = imaging.hole_from_picture(value, size, photo.whole.size)
-        imaging.check_hole(hole)
-        return hole
+            painted = value.get("mask") if "file" in value else value
+            return Mask.of_document(painted, given.get(self.of))
+        with imaging.about(self.name):
+            return Mask.of_picture(value, given[self.of])
+
+    def facts(self, value: Mask) -> dict[str, Any]:
+        """The mask itself: it is no picture."""
+        return {self.name: value.encoded}
+
+    def recall(self, fact: Any) -> Any:
+        """As the photo component holds it."""
+        return fact if isinstance(fact, dict) else {}
+
+    def shown_as(self, value: Any) -> dict[str, Any]:
+        """What the photo component restores."""
+        return {"mask": value}
+
+
+@dataclass(frozen=True)
+class Region(Param):
+    """The crop of a picture; none: as the photo component says, or where its face is."""
+
+    default: Any = None
+    of: str = "image"
+    """The picture that it belongs to."""
+
+    def check(self, value: Any, given: Mapping[str, Any]) -> Crop | None:
+        """A crop that lies in the picture; that of a recipe has no picture yet."""
+        photo = given.get(self.of)
+        with suppress(TypeError, ValueError):
+            value = json.loads(value)
+        if not value or (isinstance(value, dict) and "file" in value):
+            return photo and photo.crop
+        return Crop.of(value, photo.whole.size if photo else None)
+
+    def facts(self, value: Crop | None) -> dict[str, Any]:
+        """As JSON."""
+        return {self.name: value.facts()} if value else {}
+
+    def shown_as(self, value: Any) -> dict[str, Any]:
+        """What the photo component restores."""
+        return {"crop": value}
+
+    def endpoint(self) -> Any:
+        """JSON."""
+        return gr.JSON(None, label=self.name)
+
+    def kind(self) -> str:
+        """What it takes."""
+        return "JSON {x, y, side, angle}: centre and side in pixels of the picture, degrees"
+
+
+@dataclass(frozen=True)
+class Switch(Param):
+    """Yes or no."""
+
+    default: Any = False
+
+    def convert(self, value: Any, given: Mapping[str, Any]) -> bool:
+        """A boolean."""
+        if not isinstance(value, bool):
+            raise ValueError(f"{self.title} must be true or false, got {value!s:.40}.")
+        return value
+
+    def control(self) -> Any:
+        """A box to tick."""
+        return gr.Checkbox(self.start, label=self.label, info=self.help or None)
+
+    def endpoint(self) -> Any:
+        """The same."""
+        return gr.Checkbox(self.default, label=self.name)
+
+    def kind(self) -> str:
+        """Its values."""
+        return "true or false"

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
 from demo import imaging, views, wiring
+from demo.export import ResultExport
 from demo.models import Models
-from demo.operation import Operation, downloads
-from demo.params import NO_PICTURE, Param, Picture, Seed
-from demo.runs import Result, Update
+from demo.operation import Operation
+from demo.params import Param, Picture, Seed
+from demo.photos.box import EMPTY, PhotoBox, opened
+from demo.recipe import Recipe
+from demo.runs import Result, Stopped, Update
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,21 @@ class Tab:
     """By the action of the button that sends."""
     offers: Sequence[tuple[gr.HTML, gr.State]] = ()
     """Grids whose buttons send, each with the `views.Drawn` that it shows."""
+    form: Form | None = None
+    """Its controls, which a recipe of the operation restores."""
+    run: gr.Button | None = None
+    """Its primary button."""
+    restores: Sequence[Any] = ()
+    """Components of its own that follow when the controls are restored."""
+    restore: Callable[[Mapping[str, Any]], Sequence[Any]] = lambda values: ()
+    """By what the recipe names: their values."""
 
 
 class Form:
     """Controls of parameters on a tab.
+
+    A component of the tab's own shows a restored value if it is given what `Param.shown_as`
+    says; what else must follow is up to `Tab.restore`.
 
     Args:
         params: The parameters.
@@ -80,6 +93,7 @@ class Form:
     def __init__(self, params: Sequence[Param], **own: Any) -> None:
         self.params, self.parts = {param.name: param for param in params}, own
         self.fresh: gr.Checkbox | None = None
+        self.loaded = gr.State((), time_to_live=3600)  # the `Recipe` that was loaded last
 
     def __getitem__(self, name: str) -> Any:
         """The component of a parameter."""
@@ -89,9 +103,20 @@ class Form:
         """Lay out controls; without names, all that are left and not advanced."""
         for name in names or self._left(advanced=False):
             param = self.params[name]
-            self.parts[name] = param.control()
             if isinstance(param, Seed) and param.fresh:
-                self.fresh = gr.Checkbox(True, label="new seed each time")
+                self._add_seed(param)
+            else:
+                self.parts[name] = param.control()
+
+    def _add_seed(self, param: Seed) -> None:
+        """A seed beside its die: each run throws it, unless a seed is typed; then that one stays.
+
+        After a run the field shows what was drawn.
+        """
+        with gr.Row(elem_classes="seed"):
+            part = self.parts[param.name] = param.control()
+            self.fresh = gr.Checkbox(True, label="new each time", min_width=120)
+        part.input(None, None, self.fresh, js="() => false", **wiring.QUIET)
 
     def advanced(self) -> None:
         """Lay out what is left in an accordion that is closed at first."""
@@ -105,7 +130,7 @@ class Form:
     @property
     def inputs(self) -> list[Any]:
         """Of a handler that reads the form."""
-        return [*self.parts.values(), *([self.fresh] if self.fresh else [])]
+        return [*self.parts.values(), self.loaded, *([self.fresh] if self.fresh else [])]
 
     def read(self, values: Sequence[Any]) -> dict[str, Any]:
         """The values by parameter, a new seed where one is wanted; unchecked.
@@ -119,8 +144,22 @@ class Form:
         for param in self.params.values():
             needed = isinstance(param, Picture) and not param.optional
             if needed and given.get(param.name, ...) is None:
-                raise ValueError(param.absent or NO_PICTURE)
+                raise ValueError(param.absent or EMPTY)
         return given
+
+    def loaded_of(self, values: Sequence[Any]) -> Recipe | None:
+        """The recipe that was loaded last, among the values."""
+        return dict(zip([*self.parts, ...], values, strict=False)).get(...) or None
+
+    def restored(self, recipe: Recipe) -> dict[Any, Any]:
+        """By component: what a recipe names, and its seed kept."""
+        changes: dict[Any, Any] = {}
+        for name, value in recipe.values.items():
+            if (part := self.parts.get(name)) is not None:
+                shown = self.params[name].shown_as(value)
+                both = isinstance(part, PhotoBox)  # it holds several parameters
+                changes[part] = changes.get(part, {}) | shown if both else shown
+        return changes | {self.loaded: recipe} | ({self.fresh: False} if self.fresh else {})
 
 
 @contextmanager
@@ -131,20 +170,30 @@ def controls() -> Iterator[None]:
 
 
 @contextmanager
+def given() -> Iterator[None]:
+    """In it, what the visitor brings: uploads, faces to choose from; on a phone it comes first."""
+    with gr.Column(elem_classes="given", scale=0):
+        yield
+
+
+def go(text: str) -> tuple[tuple[gr.Button, gr.Button], gr.HTML]:
+    """The primary button, its Stop, and below it the status line: in sight wherever one scrolls."""
+    with gr.Column(elem_classes="go", scale=0):
+        return wiring.run_buttons(text), views.status_component()
+
+
+@contextmanager
 def stage() -> Iterator[None]:
     """Its right column."""
     with gr.Column(elem_classes="stage"):
         yield
 
 
-def film_button() -> gr.DownloadButton:
-    """Offers the film of the last run."""
-    return gr.DownloadButton("Download film", size="sm", interactive=False)
-
-
-def finished(result: Result) -> str:
-    """The status line of a result."""
-    return views.done_html(result.report, result.note)
+def finished(result: Result, loaded: Recipe | None = None) -> str:
+    """The status line of a result; whether it is what the loaded recipe draws."""
+    verdict = loaded.verdict(result.recipe) if loaded else ""
+    facts = result.recipe if result.origin else None
+    return views.done_html(result.report, result.note, verdict, facts=facts)
 
 
 def runner(
@@ -153,7 +202,7 @@ def runner(
     form: Form,
     outputs: Sequence[Any],
     show: Callable[[Update | Result], Sequence[Any]],
-    film: gr.DownloadButton | None = None,
+    export: ResultExport | None = None,
 ) -> Callable[..., Iterator[Any]]:
     """A handler that runs an operation.
 
@@ -163,21 +212,25 @@ def runner(
         form: The inputs.
         outputs: What shows the run.
         show: Their values for an update that has something to show, and for the result.
-        film: Gets the operation's film.
+        export: Offers the result.
 
     Returns:
-        Generator of the outputs, the film if there is one, the seed and the status line.
+        Generator of the outputs, what is exported if there is an export, the seed and the status
+        line.
     """
 
     def handler(*values: Any) -> Iterator[Any]:
-        given = form.read(values)
-        with downloads() as folder:
-            for moment in operation.start(models, given):
-                shown = [gr.skip()] * len(outputs) if moment.shown is None else show(moment)
-                done = isinstance(moment, Result)
-                line = finished(moment) if done else views.progress_html(moment)
-                saved = [_saved(operation, moment, folder)] if film else []
-                yield *shown, *saved, given["seed"], line
+        given, loaded = form.read(values), form.loaded_of(values)
+        for moment in operation.start(models, given):
+            shown = [gr.skip()] * len(outputs) if moment.shown is None else show(moment)
+            done = isinstance(moment, Result)
+            line = finished(moment, loaded) if done else views.progress_html(moment)
+            kept = [export.keep(moment) if done else gr.skip()] if export else []
+            try:
+                yield *shown, *kept, given["seed"], line
+            except Stopped:
+                if not done:
+                    moment.stop()
 
     return handler
 
@@ -190,52 +243,25 @@ def operate(
     status: gr.HTML,
     outputs: Sequence[Any],
     show: Callable[[Update | Result], Sequence[Any]],
-    film: gr.DownloadButton | None = None,
+    export: ResultExport | None = None,
 ) -> None:
     """Let a primary button, with its Stop, run an operation; see `runner`."""
-    handler = runner(studio.models, operation, form, outputs, show, film)
-    films = [film] if film else []
-    wiring.run_and_stop(buttons, status, handler, form.inputs, [*outputs, *films, form["seed"]])
+    handler = runner(studio.models, operation, form, outputs, show, export)
+    kept = [export.last] if export else []
+    wiring.run_and_stop(buttons, status, handler, form.inputs, [*outputs, *kept, form["seed"]])
+    if export:
+        export.wire(status)
 
 
-def _saved(operation: Operation, moment: Update | Result, folder: Path) -> Any:
-    """The download of a film, once there is one."""
-    if not isinstance(moment, Result):
-        return gr.skip()
-    output = next(one for one in operation.outputs if one.name == "animation")
-    path = output.save(moment.outputs["animation"], folder, moment.report.facts())
-    return gr.update(value=path, interactive=True)
+def opens(studio: Studio, box: PhotoBox, status: gr.HTML, hint: str) -> None:
+    """Look at an upload at once: it is refused in its box, or the status line says what is next."""
 
-
-def opens(
-    studio: Studio,
-    upload: Any,
-    status: gr.HTML,
-    hint: str,
-    name: str = "",
-    outputs: Sequence[Any] = (),
-    take: Callable[[imaging.Photo], Sequence[Any]] = lambda photo: (),
-) -> None:
-    """Look at an upload at once: it is refused in a sentence, or it is said what is next.
-
-    Args:
-        studio: Where the tab is.
-        upload: The component.
-        status: The status line.
-        hint: What is next; the model's size may be part of it.
-        name: Of the picture, where there are several.
-        outputs: What a good picture changes.
-        take: Their values.
-    """
-
-    def opened(model: str, path: Any) -> tuple[Any, ...]:
-        channels, size, _ = studio.models.get(model).shape
+    def look(model: str, document: Any) -> tuple[Any, Any]:
         try:
-            with imaging.about(name):
-                photo = imaging.Photo.of(path, size, channels)
-        except imaging.PictureError as error:
-            return None, *[gr.skip()] * len(outputs), views.error_html(str(error))
-        return gr.skip(), *take(photo), views.note_html(hint.format(size=size))
+            answer = opened(document, studio.models.get(model).shape[-1])
+        except ValueError as error:  # of the picture, or there is no such model
+            return imaging.PictureError(str(error)), gr.skip()
+        quiet = (document or {}).get("restored")
+        return answer, gr.skip() if quiet else views.note_html(hint)
 
-    changed = [upload, *outputs, status]
-    upload.upload(opened, [studio.model, upload], changed, **wiring.QUIET)
+    box.upload(look, [studio.model, box], [box, status], **wiring.QUIET)

@@ -1,34 +1,43 @@
-"""The Inpaint tab: paint a hole, get it filled several ways (Fig. 9, Algorithm 2)."""
+"""The Inpaint tab: paint over a part of a photo, get it filled (Fig. 9, Algorithm 2)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
-from demo import imaging, inputs, params, runs, tab, views, wiring
-from demo.imaging import Photo
+from demo import params, runs, tab, views
+from demo.imaging import to_uint8
 from demo.operation import Operation, Pictures
+from demo.photos.box import Given, PhotoBox
+from demo.photos.candidates import TILE, Candidates, CandidatesView, Edits, Filled
+from demo.photos.crop import Crop, cut
+from demo.photos.export import PhotoExport
+from demo.photos.mask import Mask
+from demo.photos.paste import changed_outside
+from demo.photos.paste import paste as into_photo
+from demo.photos.photo import Photo
 from demo.runs import Report, Result, Update
 from demo.tabs import generate
+from demo.typical import unlike
 from sbcore import DEFAULTS, Bridge, preset_holes
 
-CANVAS = 512
-BRUSH = ("#ff3355", 0.7)
-OPENED = "Your picture, cut to the {size} x {size} pixels of the model."
-ACTIONS = (
-    ("keep", "keep this one and go on"),
-    ("compare", "before / after"),
-    ("a", "use as A"),
-    ("b", "use as B"),
-)
+EXAMPLE_FACE, EXAMPLE_MASK = 1, "eyes"
+PHOTO = "inpaint-photo"
+SENDS = (("a", "use as A"), ("b", "use as B"))
+OPENED = "Paint over what shall be new, or take a ready mask; then press Fill."
 METHODS = {
-    f"Conditional denoiser, {DEFAULTS['inpaint'].steps} evaluations": "conditional",
-    "Algorithm 2 of the paper, 1,000 steps": "algorithm2",
+    "knows the rest of the photo": "conditional",
+    "the paper's, Algorithm 2": "algorithm2",
+    "goes back and forth, RePaint": "repaint",
+    "all three, side by side": "side by side",
 }
+WAYS = {"conditional": "knows the rest", "algorithm2": "Algorithm 2", "repaint": "RePaint"}
+METHOD_INFO = "Side by side they start from the same noise and take equally many evaluations."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,202 +46,139 @@ class Inpainted(Report):
 
     method: str
     changed_outside: int
-    """Pixels outside the hole, of all fills, that differ from the picture."""
-
-
-@dataclass(frozen=True)
-class Filled:
-    """Fills of a hole in a picture; each (h, w, c) in [0, 1]."""
-
-    source: np.ndarray
-    fills: list[np.ndarray]
+    """Pixels outside the mask, of all fills, that differ from the picture."""
+    crop: dict[str, float] | None = None
+    """The square that the model saw, in pixels of the photo; of pasted fills."""
+    enlarged: float | None = None
+    """Pixels of the photo for one of the model's."""
 
 
 def inpaint(
     model: Bridge,
     image: Photo,
-    mask: np.ndarray,
+    mask: Mask,
     count: int,
     seed: int,
     method: str,
+    paste: bool,
+    crop: Crop | None,
     **options: Any,
 ) -> Iterator[Update | Result]:
-    """Fill a hole, where ``mask`` (size, size) is True; options as of `Bridge.inpaint`."""
-    source = image.seen
-    run = model.inpaint(runs.to_engine(source), ~mask, count, seed, method=method, **options)
-    for update in runs.watch(run):
-        fills = [np.where(mask[..., None], one, source) for one in runs.preview(update.step)]
-        if not update.step.final:
-            yield update.showing(Filled(source, fills))
+    """Fill what ``mask`` marks; options as of `Bridge.inpaint`."""
+    photo = image.cropped(crop) if crop else image
+    source, hole = photo.seen, mask.in_crop(photo)
+    ways, fills = {method: options["steps"]}, []
+    if method == "side by side":
+        ways = dict.fromkeys(WAYS, options["steps"] or DEFAULTS["inpaint"].steps)
+        ways["algorithm2"] = max(1, ways["algorithm2"] - 1)  # it has a last step beside its own
+    for way, steps in ways.items():
+        how = options | {"method": way, "steps": steps}
+        run = model.inpaint(runs.to_engine(source), ~hole, count, seed, **how)
+        for update in runs.watch(run):
+            beliefs = [np.where(hole[..., None], one, source) for one in runs.preview(update.step)]
+            if not update.step.final:
+                yield update.showing(Filled(photo, hole, [*fills, *beliefs]))
+        fills += beliefs
+        if not update.step.final:  # stopped
+            break
     mode = "paper" if method == "algorithm2" else "fast"
-    origin = runs.origin(model, "inpaint", seed, **options, mode=mode)
-    changed = changed_outside(fills, source, mask)
-    report = Inpainted.of(update, **origin, method=method, changed_outside=changed)
-    note = f"{changed} pixels changed outside the mask"
-    yield Result(Filled(source, fills), {"pictures": fills}, report, note)
-
-
-def changed_outside(fills: list[np.ndarray], source: np.ndarray, hole: np.ndarray) -> int:
-    """Number of 8-bit pixels that differ from the source outside the hole; 0."""
-    before = imaging.to_uint8(source)
-    return sum(int((imaging.to_uint8(fill) != before)[~hole].any(-1).sum()) for fill in fills)
+    origin = runs.origin(model, "inpaint", seed, **options, mode=mode) | {"method": method}
+    if not paste:
+        changed = sum(changed_outside(to_uint8(source), to_uint8(one), hole) for one in fills)
+        report = Inpainted.of(update, **origin, changed_outside=changed)
+        yield Result(Filled(photo, hole, fills), {"pictures": fills}, report)
+        return
+    before, marked = np.asarray(photo.whole), mask.in_photo(photo)
+    patches = [into_photo(before, photo.crop, marked, fill) for fill in fills]
+    photos, tiles, changed = Edits(photo, patches), [], 0
+    for after in photos:
+        changed += changed_outside(before, np.asarray(after), marked)
+        tiles.append(cut(after, photo.crop, TILE))
+    where = {"crop": photo.crop.facts(), "enlarged": round(photo.crop.side / photo.size, 2)}
+    report = Inpainted.of(update, **origin, changed_outside=changed, **where)
+    outside = f"{changed} of {marked.size:,} pixels changed outside the mask"
+    note = ". ".join(filter(None, (outside, unlike(model, photo))))
+    yield Result(Filled(photo, hole, fills, patches, tiles), {"pictures": photos}, report, note)
 
 
 OPERATION = Operation(
     "inpaint",
     """Fill the white pixels of ``mask`` in ``image``.
 
-    Returns PNG files at the model's resolution and a report.""",
+    Returns PNG files and a report: the squares that the model sees, at its resolution; or with
+    ``paste`` the whole photo with each fill in its place, and in the report the ``crop`` and
+    ``changed_outside``, the pixels outside of the mask that differ from the photo.""",
     params=[
-        params.Picture("image"),
-        params.Mask("mask"),
+        params.Picture("image", paint=True),
+        params.Painted("mask"),
         params.Whole("count", 3, 1, 9, (1, 9, 1), said="The number of fills", label="Fills"),
-        params.Seed(advanced=True),
+        params.Seed(fresh=True),
         params.Choice(
-            "method", "conditional", choices=METHODS, label="Method", advanced=True
+            "method", "conditional", choices=METHODS, label="The model", help=METHOD_INFO,
+            advanced=True,
         ),
         params.Model(),
         params.Steps(span=(0, 1000, 1), help="0: the default of the method", http=False),
-        params.solver("Solver (conditional)", http=False),
+        params.solver("Solver", http=False),
+        params.Switch("paste", page=False, help="the whole photo comes back"),
+        params.Region("crop", page=False),
     ],
     outputs=[Pictures()],
     run=inpaint,
 )  # fmt: skip
 
 
-def editor_value(source: np.ndarray | None, hole: np.ndarray | None = None) -> dict[str, Any]:
-    """What the editor shows: the picture enlarged, and a ready mask as its layer."""
-    if source is None:
-        return {"background": None, "layers": [], "composite": None}
-    background = np.asarray(imaging.enlarge(source, CANVAS))
-    layers = [] if hole is None else [imaging.hole_overlay(hole, CANVAS)]
-    return {"background": background, "layers": layers, "composite": None}
-
-
-def compare(source: np.ndarray, fill: np.ndarray) -> tuple[Any, Any]:
-    """Before and after, equally large."""
-    return imaging.enlarge(source, 384), imaging.enlarge(fill, 384)
-
-
 def show(moment: Update | Result) -> tuple[Any, ...]:
-    """The fills; in the end what their grid holds, and the first beside the picture."""
-    source, fills = moment.shown.source, moment.shown.fills
+    """The fills beside the photo; in the end what their buttons send."""
+    filled = moment.shown
     if isinstance(moment, Update):
-        return views.face_grid(fills, ["filling"] * len(fills)), gr.skip(), gr.skip()
-    labels = [f"fill, seed {moment.report.seed + i}" for i in range(len(fills))]
-    grid = views.face_grid(fills, labels, ACTIONS, moment.report.facts())
-    return grid, views.Drawn(fills, source=source), compare(source, fills[0])
+        return Candidates(filled, target=PHOTO), gr.skip()
+    ways = list(WAYS.values()) if moment.report.method == "side by side" else [""]
+    count, seed = math.ceil(len(filled.fills) / len(ways)), moment.report.seed
+    labels = [
+        ", ".join(filter(None, (ways[i // count], f"seed {seed + i % count}")))
+        for i in range(len(filled.fills))
+    ]
+    drawn = views.Drawn(list(filled.fills), moment.report.seed, source=filled.photo.seen)
+    return Candidates(filled, PHOTO, labels, moment.recipe), drawn
 
 
 def build(studio: tab.Studio) -> tab.Tab:
     """Lay out the tab and wire it."""
-    source = gr.State(None, time_to_live=3600)
-    editor = _editor()
-    form = tab.Form(OPERATION.params, model=studio.model, image=source, mask=editor)
-    with gr.Row(elem_classes="studio"):
+    photo = PhotoBox("Your photo", PHOTO, paint=True, render=False)
+    fixed = gr.State(True)
+    own = dict.fromkeys(("image", "mask", "crop"), photo)
+    form = tab.Form(OPERATION.params, model=studio.model, **own, paste=fixed)
+    with gr.Row(elem_classes="studio inpainting"):
         with tab.controls():
-            upload = inputs.upload("A picture of your own")
+            form.add()
+            buttons, status = tab.go("Fill")
+            form.advanced()
             gr.Markdown("or one of these faces, drawn by the model", elem_classes="note")
             faces = views.face_grid_component(elem_id="inpaint-samples")
-            gr.Markdown("Ready masks", elem_classes="note")
-            with gr.Row(elem_classes="masks"):
-                presets = [gr.Button(n, size="sm", min_width=84) for n in preset_holes(64)]
-                clear = gr.Button("clear mask", size="sm", min_width=84)
-            form.add()
-            buttons = wiring.run_buttons("Fill the hole")
-            form.advanced()
         with tab.stage():
-            editor.render()
-            grid = views.face_grid_component(elem_id="inpaint-grid", min_height=180)
-            status = views.status_component()
-            with gr.Accordion("Before and after", open=False) as before_after:
-                slider = gr.ImageSlider(
-                    label="before | after",
-                    format="png",
-                    interactive=False,
-                    max_height=420,
-                    show_label=False,
-                    elem_id="inpaint-compare",
-                )
+            with gr.Row(elem_classes="workbench"):
+                photo.render()
+                fills = CandidatesView(SENDS, elem_id="inpaint-fills")
+            export = PhotoExport(OPERATION, photo)
     samples, drawn = gr.State(views.Drawn([])), gr.State(views.Drawn([]), time_to_live=3600)
-    tab.operate(studio, OPERATION, form, buttons, status, [grid, drawn, slider], show)
-    tab.opens(
-        studio, upload, status, OPENED, "",
-        [source, editor], lambda photo: (photo.seen, editor_value(photo.seen)),
-    )  # fmt: skip
-    _wire_masks(presets, clear, source, editor)
+    tab.operate(studio, OPERATION, form, buttons, status, [fills, drawn], show, export)
+    tab.opens(studio, photo, status, OPENED)
 
     def worked(name: str | None) -> tuple[Any, ...]:
         bridge = studio.models.get(name)
         drawn = generate.faces(bridge)
-        photo = Photo.drawn(drawn[1])
-        hole = preset_holes(photo.seen.shape[0])["eyes"]
-        result = OPERATION.result(model=bridge, image=photo, mask=hole)
+        face = drawn[EXAMPLE_FACE]
+        given = Photo.drawn(face)
+        mask = Mask(preset_holes(given.size)[EXAMPLE_MASK], on_photo=True)
+        result = OPERATION.result(model=bridge, image=given, mask=mask, paste=True)
         picks = views.samples(drawn, (("inpaint", "use"),))
-        shown = photo.seen, editor_value(photo.seen, hole), *show(result)
-        return *picks, *shown, tab.finished(result)
+        example = Given(face, EXAMPLE_MASK, example=True)
+        fills, drawn = show(result)
+        shown = replace(fills, example=True), drawn, export.keep(result)
+        return *picks, example, *shown, tab.finished(result)
 
-    fills = [faces, samples, source, editor, grid, drawn, slider]
-    accepts = _accepts(source, editor, slider, before_after)
-    offers = [(faces, samples), (grid, drawn)]
-    return tab.Tab(status, OPERATION, worked, fills, accepts, offers)
-
-
-def _editor() -> gr.ImageEditor:
-    return gr.ImageEditor(
-        label="Paint what is to be filled",
-        type="numpy",
-        image_mode="RGBA",
-        sources=(),
-        transforms=(),
-        layers=False,
-        format="png",
-        canvas_size=(CANVAS, CANVAS),
-        fixed_canvas=True,
-        height=590,
-        brush=gr.Brush(default_size=28, colors=[BRUSH], color_mode="fixed"),
-        eraser=gr.Eraser(default_size=28),
-        elem_id="inpaint-editor",
-        render=False,
-    )
-
-
-def _accepts(source: Any, editor: Any, slider: Any, before_after: Any) -> dict[str, tab.Accepts]:
-    """A face to paint on; a fill to go on from, or to look at."""
-
-    def keep(sent: tab.Sent) -> tuple[Any, ...]:
-        return sent.picture, editor_value(sent.picture), compare(sent.source, sent.picture)
-
-    return {
-        "inpaint": tab.Accepts(
-            [source, editor],
-            lambda sent: (sent.picture, editor_value(sent.picture)),
-            "Paint over a part, or take a ready mask.",
-        ),
-        "keep": tab.Accepts(
-            [source, editor, slider], keep, "Kept: paint over the next part.", moves=False
-        ),
-        "compare": tab.Accepts(
-            [slider, before_after],
-            lambda sent: (compare(sent.source, sent.picture), gr.Accordion(open=True)),
-            moves=False,
-        ),
-    }
-
-
-def _wire_masks(
-    presets: list[gr.Button], clear: gr.Button, source: gr.State, editor: gr.ImageEditor
-) -> None:
-    """Ready masks, and a Clear that keeps the picture (the editor's own wipes it)."""
-
-    def preset(name: str) -> Any:
-        def show_mask(picture: np.ndarray | None) -> dict[str, Any]:
-            hole = None if picture is None else preset_holes(picture.shape[0])[name]
-            return editor_value(picture, hole)
-
-        return show_mask
-
-    for button in presets:
-        button.click(preset(button.value), source, editor, **wiring.QUIET)
-    clear.click(editor_value, source, editor, **wiring.QUIET)
-    editor.clear(editor_value, source, editor, **wiring.QUIET)
+    shown = [faces, samples, photo, fills, drawn, export.last]
+    accepts = {"inpaint": tab.Accepts([photo], lambda sent: [Given(sent.picture)], OPENED)}
+    offers = [(faces, samples), (fills, drawn)]
+    return tab.Tab(status, OPERATION, worked, shown, accepts, offers, form, buttons[0])

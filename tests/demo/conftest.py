@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,19 @@ def studio(checkpoints: Path) -> Iterator[tuple[str, Any]]:
     """Address and models of a running server."""
     with serving(checkpoints) as running:
         yield running
+
+
+@pytest.fixture(scope="module")  # it keeps an event loop running
+def browser() -> Iterator[Any]:
+    """Chromium, where it and Playwright are installed."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    if path is None:
+        pytest.skip("there is no Chromium")
+    with playwright.sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(scope="session")

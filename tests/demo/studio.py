@@ -28,12 +28,17 @@ CONTRACT = {
     },
     "/evolve": {"seed": 0, "frames": 24, "mode": "fast", "model": None},
     "/interpolate": {
-        "image_a": ..., "image_b": ..., "frames": 9, "variance": 0.4, "seed": 0, "model": None
+        "image_a": ..., "image_b": ..., "frames": 9, "variance": 0.4, "seed": 0, "model": None,
+        "method": "shared noise", "image_c": None,
     },
     "/inpaint": {
-        "image": ..., "mask": ..., "count": 3, "seed": 0, "method": "conditional", "model": None
+        "image": ..., "mask": ..., "count": 3, "seed": 0, "method": "conditional", "model": None,
+        "paste": False, "crop": None,
     },
-    "/denoise": {"image": ..., "variance": 1.0, "count": 4, "seed": 0, "model": None},
+    "/denoise": {
+        "image": ..., "variance": 1.0, "count": 4, "seed": 0, "model": None,
+        "method": "add noise", "noise": None,
+    },
     "/translate": {"image": ..., "direction": "forward", "count": 1, "seed": 0, "model": None},
     "/toy": {
         "dataset": "six-gaussians", "particles": 2000, "sigma": 1.0, "tau": 5.0, "steps": 20,

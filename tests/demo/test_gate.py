@@ -78,66 +78,59 @@ def test_another_kind_of_file_is_refused_whatever_its_name(through, tmp_path):
 
 @pytest.fixture(scope="module")
 def fill(studio, client):
-    """Run the Inpaint tab with this in its editor, as a browser does: the last message."""
+    """Run the Inpaint tab with this document in its box, as a browser does: the last message."""
     api, config = f"{studio[0]}gradio_api", client.config
-    (editor,) = (c["id"] for c in config["components"] if c["type"] == "imageeditor")
-    (run,) = (d for d in config["dependencies"] if editor in d["inputs"] and d["queue"])
+    ids = {c["props"].get("elem_id"): c["id"] for c in config["components"]}
+    box = ids["inpaint-photo"]
+    (run,) = (d for d in config["dependencies"] if box in d["inputs"] and d["queue"])
     values = {c["id"]: c["props"].get("value") for c in config["components"]}
 
-    def fill(drawing, session):
-        data = [(values | {editor: drawing})[i] for i in run["inputs"]]
+    def fill(document, session):
+        data = [(values | {box: document})[i] for i in run["inputs"]]
         body = {"data": data, "fn_index": run["id"], "session_hash": session}
         httpx.post(f"{api}/queue/join", json=body).raise_for_status()
         with httpx.stream("GET", f"{api}/queue/data?session_hash={session}", timeout=30) as answer:
             return next(line for line in answer.iter_lines() if "process_completed" in line)
 
-    def drawn(content, session):
-        """In a browser the editor sends its layers by a way of their own."""
-        form = {"component_id": editor, "session_hash": session, "fn_name": "accept_blobs"}
-        form |= {"type": "layer", "index": "0", "id": session}
-        files, address = {"file": ("blob", content)}, f"{api}/component_server"
-        httpx.post(address, data=form, files=files).raise_for_status()
-        return fill({"id": session}, session)
-
-    def uploaded(content, session, place):
+    def uploaded(content):
         """A file that has been uploaded under the name of a PNG."""
-        files = {"files": ("layer.png", content)}
+        files = {"files": ("photo.png", content)}
         (path,) = httpx.post(f"{api}/upload", files=files).json()
-        return fill(layered(place, {"path": path, "orig_name": "layer.png", **META}), session)
+        return {"path": path, "orig_name": "photo.png", **META}
 
-    fill.drawn, fill.uploaded = drawn, uploaded
+    fill.uploaded = uploaded
     return fill
 
 
-def layered(place, picture):
-    """An editor with one picture in it."""
-    empty = {"background": None, "layers": [], "composite": None}
-    return empty | {place: [picture] if place == "layers" else picture}
+def document(place, picture, good):
+    """A document of the photo box with one picture in it that may be bad."""
+    file, patch = (picture, good) if place == "file" else (good, picture)
+    return {"file": file, "patches": [{"left": 0, "top": 0, "file": patch}], "crop": None}
 
 
-@pytest.mark.usefixtures("ghostscript")
-@pytest.mark.parametrize("place", ["background", "layers", "composite"])
-def test_the_editor_refuses_a_data_address_and_another_kind_of_file(fill, face_file, capfd, place):
-    drawing = layered(place, data_address(EPS, "application/postscript"))
-    assert DATA_ADDRESS in fill(drawing, f"address-{place}")
+@pytest.mark.usefixtures("ghostscript", "no_traceback")
+@pytest.mark.parametrize("place", ["file", "patch"])
+def test_the_photo_box_refuses_what_is_no_upload_and_another_kind_of_file(fill, face_file, place):
+    good = fill.uploaded(Path(face_file).read_bytes())
+    address = data_address(EPS, "application/postscript")
+    assert DATA_ADDRESS in fill(document(place, address, good), f"address-{place}")
+    bare = {"path": face_file}
+    assert NO_UPLOAD in fill(document(place, bare, good), f"bare-{place}")
     for kind, content in FOREIGN.items():
-        assert '"success":false' in fill.uploaded(content, f"{kind}-{place}", place)
-    capfd.readouterr()  # Gradio writes a traceback of what it could not open
-    face = Path(face_file).read_bytes()
-    assert "There is no picture" in fill.uploaded(face, f"good-{place}", place)
+        foreign = fill.uploaded(content)
+        assert "cannot be read" in fill(document(place, foreign, good), f"{kind}-{place}")
+    assert "Nothing is marked yet" in fill(document(place, good, good), f"good-{place}")
 
 
-@pytest.mark.usefixtures("ghostscript")
-def test_the_canvas_refuses_another_kind_of_picture(fill, face_file, capfd):
-    for kind, content in FOREIGN.items():
-        assert '"success":false' in fill.drawn(content, f"canvas-{kind}")
-    capfd.readouterr()  # as above
-    assert "There is no picture" in fill.drawn(Path(face_file).read_bytes(), "canvas-good")
+@pytest.mark.usefixtures("no_traceback")
+@pytest.mark.parametrize("junk", ["x", 7, [1], {"file": 1}, {"file": {}}, {"crop": {}}])
+def test_a_document_with_nonsense_becomes_a_sentence(fill, junk):
+    assert "status error" in fill(junk, f"junk-{junk}".replace(" ", ""))
 
 
 def test_files_of_the_server_cannot_be_asked_for(studio, capfd):
     secret, api = {"path": "/etc/passwd", **META}, f"{studio[0]}gradio_api/call/inpaint"
-    data = {"data": [secret, secret, 1, 0, "conditional", None]}
+    data = {"data": [secret, secret, 1, 0, "conditional", None, False, None]}
     answer = httpx.post(api, json=data, timeout=30)
     if answer.status_code == 200:
         stream = httpx.get(f"{api}/{answer.json()['event_id']}", timeout=30).text

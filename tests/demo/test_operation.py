@@ -15,6 +15,7 @@ from demo import inputs, params, tab
 from demo.imaging import PictureError
 from demo.models import Models
 from demo.operation import Operation
+from demo.photos.crop import Crop
 from demo.tabs import denoise, evolution, generate, inpaint, interpolate, lab, pairs, translate
 from tests.conftest import SIGMA
 from tests.demo.studio import refused
@@ -108,14 +109,21 @@ def test_a_picture_is_cut_and_kept_whole(bridge):
         params.Picture("image").check(None, {"model": bridge})
 
 
-def test_a_mask_is_cropped_like_its_picture(bridge):
+def test_a_mask_is_read_with_its_picture(bridge):
     picture, mask = Image.new("RGB", (218, 109)), np.zeros((109, 218), np.uint8)
     mask[:, :109] = 255
     given = {"model": bridge, "image": params.Picture("image").check(picture, {"model": bridge})}
-    hole = params.Mask("mask").check(mask, given)
+    hole = params.Painted("mask").check(mask, given).in_crop(given["image"])
     assert hole[:, :7].all() and not hole[:, 9:].any()
-    with pytest.raises(PictureError, match="Nothing is marked"):
-        params.Mask("mask").check(0 * mask, given)
+
+
+def test_a_crop_is_checked_against_its_picture(bridge):
+    picture = params.Picture("image").check(Image.new("RGB", (80, 60)), {"model": bridge})
+    region, given = params.Region("crop"), {"image": picture}
+    assert region.check(None, given) == picture.crop
+    assert region.check('{"x": 20, "y": 20, "side": 30}', given) == Crop(20, 20, 30)
+    with pytest.raises(PictureError, match="outside of the photo"):
+        region.check({"x": 99, "y": 2, "side": 30}, given)
 
 
 def test_the_model_is_loaded_first_and_what_is_not_given_has_its_default(tiny_folder):
@@ -149,7 +157,7 @@ def test_a_form_lays_out_every_control_once_the_advanced_ones_last():
         form.add()
         assert list(form.parts) == ["x", "count", "seed"]
         form.advanced()
-        assert len(form.inputs) == 5 and form.inputs[-1] is form.fresh
+        assert len(form.inputs) == 6 and form.inputs[-1] is form.fresh
     given = form.read([7, 4, 21, 0, False])
     assert given == {"x": 7, "count": 4, "seed": 21, "steps": 0}
     assert form.read([7, 4, None, 0, True])["seed"] is not None
@@ -158,7 +166,9 @@ def test_a_form_lays_out_every_control_once_the_advanced_ones_last():
 def test_a_form_says_that_a_picture_is_missing():
     with gr.Blocks():
         form = tab.Form([params.Picture("image")], image=gr.State())
-    with pytest.raises(ValueError, match="There is no picture: upload one, or send a face here"):
+    with pytest.raises(
+        ValueError, match="There is no picture: drop one into the box, or send a face here"
+    ):
         form.read([None])
 
 

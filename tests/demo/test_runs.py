@@ -46,6 +46,19 @@ def test_watch_of_slow_steps_shows_all_and_stops_the_run_when_it_is_left(monkeyp
     assert next(steps).index == 2
 
 
+def test_watch_ends_where_it_is_stopped_and_the_report_says_so(monkeypatch):
+    monkeypatch.setattr(runs, "time", Clock(0.2))
+    seen = []
+    for update in runs.watch(step(k) for k in range(1, 51)):
+        seen.append(update.step.index)
+        if update.step.index == 3:
+            update.showing("as it is").stop()
+    assert seen == [1, 2, 3]
+    report = runs.Report.of(update, model="m", seed=1, mode="fast", solver="ddim")
+    assert report.facts()["stopped_at"] == 3
+    assert report.line().startswith("Stopped at step 3 of 50 · seed 1 · 5 evaluations")
+
+
 def test_steps_are_kept_while_a_run_passes_by():
     kept = runs.Kept(lambda step: step.index % 20 == 0)
     assert len(list(kept.passing(step(k) for k in range(51)))) == 51

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from demo.imaging import Photo
+from demo.photos.photo import Photo
 from sbcore import Bridge
 
 

@@ -25,7 +25,7 @@ license: other
 
 It costs $5 and not $6.
 """
-PIECES = [piece for column in about.COLUMNS for piece in column.split("#### ")[1:]]
+PIECES = [piece for column in about.COLUMNS for piece in column.split("## ")[1:]]
 
 
 @pytest.fixture

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from demo import media, runs
+from demo.photos.photo import Photo
 from demo.tabs import denoise
 from demo.tabs.denoise import OPERATION
 from sbcore import SOLVERS
 from sbcore.twostage.bridge import LEAST_VARIANCE
 from tests.conftest import SIGMA
-from tests.demo.studio import moments
+from tests.demo.conftest import SIZE
+from tests.demo.studio import moments, refused
 
 
 @pytest.mark.usefixtures("slowly")
@@ -21,7 +23,7 @@ def test_previews_then_the_restorations(bridge, photo):
     assert [update.step.index for update in updates] == [1, 2, 3]
     for moment in (*updates, result):
         shown = moment.shown
-        for picture in (shown.picture, shown.noisy, *shown.restorations):
+        for picture in (shown.photo.seen, shown.noisy, *shown.restorations):
             assert picture.min() >= 0 and picture.max() <= 1
     before, after = (moment.shown.restorations[0] for moment in (updates[0], result))
     assert not np.array_equal(before, after)
@@ -63,9 +65,7 @@ def test_the_result_has_downloads_and_buttons(bridge, photo):
     pair, grid, drawn = denoise.show(OPERATION.result(model=bridge, image=photo))
     assert pair.count("<figure") == pair.count("download=") == 2
     assert "the picture" in pair and "noise, variance 1" in pair
-    assert len(drawn.pictures) == grid.count("<figure") == grid.count("download=") == 4
-    for action, _ in denoise.ACTIONS:
-        assert grid.count(f'data-action="{action}"') == 4
+    assert len(drawn.pictures) == len(grid.labels) == len(grid.filled.patches) == 4
     assert np.array_equal(drawn.source, photo.seen)
 
 
@@ -75,4 +75,39 @@ def test_a_solver_without_noise_says_that_all_are_alike(bridge, photo, solver):
     result = OPERATION.result(model=bridge, count=2, **given)
     alike = np.allclose(*result.shown.restorations, atol=1e-5)
     assert alike != SOLVERS[solver].stochastic and ("all alike" in result.note) == alike
-    assert OPERATION.result(model=bridge, count=1, **given).note == ""
+    assert "all alike" not in OPERATION.result(model=bridge, count=1, **given).note
+
+
+@pytest.mark.parametrize("s", [0.1, 0.3])
+def test_a_noisy_picture_is_cleaned_as_it_is(bridge, s):
+    rng = np.random.default_rng(1)
+    clean = np.full((SIZE, SIZE, 3), 0.5, np.float32)
+    noisy = Photo.drawn(np.float32(clean + s * rng.standard_normal(clean.shape)))
+    given = {"image": noisy, "method": "as it is", "count": 1, "seed": 3}
+    result = OPERATION.result(model=bridge, **given)
+    assert result.report.variance**0.5 == pytest.approx(s, rel=0.15)
+    assert result.report.method == "as it is" and result.shown.noisy is None
+    assert np.array_equal(result.outputs["perturbed"], noisy.seen)
+    expected = bridge.denoise(runs.to_engine(noisy.seen), None, 1, 3, add_noise=False).result()
+    assert np.array_equal(result.shown.restorations, runs.pictures(expected))
+    pair, *_ = denoise.show(result)
+    level = 255 * result.report.variance**0.5
+    assert pair.count("<figure") == 1 and f"noise of {level:.0f} levels" in pair
+    told = OPERATION.result(model=bridge, noise=0.2, **given)
+    assert told.report.variance == pytest.approx(0.04)
+    assert not np.array_equal(told.shown.restorations, result.shown.restorations)
+
+
+@pytest.mark.parametrize("nothing", [None, "", 0])
+def test_noise_in_the_picture_is_measured_unless_it_is_told(bridge, nothing):
+    noise = OPERATION["noise"]
+    assert noise.check(nothing, {"model": bridge}) is None
+    assert noise.check(0.2, {"model": bridge}) == 0.2
+    for bad in (False, -0.1, SIGMA + 0.1, "much"):
+        with refused(ValueError, "The noise in the picture must be a number"):
+            noise.check(bad, {"model": bridge})
+
+
+def test_the_page_begins_gently(bridge):
+    variance = OPERATION["variance"]
+    assert variance.default == 1.0 and variance.control().value == denoise.GENTLE < 0.1

@@ -52,6 +52,6 @@ def test_captions_tell_the_way_and_the_strip_comes_in_the_end(bridge):
     states, (film, strip) = result.shown, evolution.show(result)
     captions = [evolution.caption(step) for step in states.steps]
     assert captions[0].startswith("stage 1, t = 0") and captions[-1] == "end of stage 2: a picture"
-    assert "q_sigma" in captions[states.split] and "deviation 2" in captions[states.split]
+    assert "deep in noise" in captions[states.split] and "deviation 2" in captions[states.split]
     assert len(set(captions)) == 8 and json.loads(film)["captions"] == captions
     assert isinstance(strip, Image.Image)

@@ -48,3 +48,20 @@ def test_its_example_has_buttons_for_every_face(bridge):
     for action, _ in generate.ACTIONS:
         assert grid.count(f'data-action="{action}"') == count
     assert generate.faces(bridge) is generate.faces(bridge)  # drawn once
+
+
+def test_a_sweep_draws_one_face_in_every_way(bridge):
+    *updates, result = generate.SWEEP.start(Fixed(bridge), {"seed": 3})
+    ways = len(generate.SWEPT_SOLVERS) * len(generate.SWEPT_STEPS)
+    assert len(updates) == ways and result.origin == {}
+    assert result.shown.size == updates[-1].shown.size > updates[0].shown.size
+    updates = generate.SWEEP.start(Fixed(bridge), {"seed": 3})
+    next(updates).stop()
+    assert isinstance(next(updates), Result)
+
+
+class Fixed:
+    """Models of which there is one."""
+
+    def __init__(self, model):
+        self.get = lambda name: model

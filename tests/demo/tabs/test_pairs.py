@@ -83,10 +83,55 @@ def test_the_page_trains_and_looks_at_any_iteration(page, method):
     options = {"state": fitted, "IPF iteration": 0}
     *_, (film, _, status) = look.fn(*values_of(look, **options, **short))
     assert f"{method}, iteration 0<" in status and "train again" not in status
-    *_, (_, _, status) = look.fn(*values_of(look, **options, **short | {"sigma": 2}))
+    *_, (_, _, status) = look.fn(
+        *values_of(look, **options, **short | {"Randomness of the paths": 2})
+    )
     assert "moons to rings: train again" in status
     (values,) = look.fn(*values_of(look, **short, **options | {"IPF iteration": 2}))
     assert "iteration must be" in values[-1]
+
+
+def test_the_best_iteration_is_kept_and_it_is_said_why():
+    def after(iteration, forward, backward):
+        ways = {"forward": {"distance": forward}, "backward": {"distance": backward}}
+        return [{"iteration": iteration, **ways}] * 2
+
+    history = after(1, 0.5, 0.5) + after(2, 0.2, 0.25) + after(3, 0.21, 0.4)
+    fitted = pairs.Fitted("", "moons", "rings", [None] * 4, history)
+    assert fitted.best == 2
+    for words in ("iteration 2 is shown", "backward rose from 0.250 to 0.400", "forward rose"):
+        assert words in fitted.verdict
+    fitted = pairs.Fitted("", "moons", "rings", [None] * 3, history[:4])
+    assert fitted.best == 2 and fitted.verdict == ""
+    assert pairs.Fitted("", "moons", "rings", [None]).best == 0  # nothing is trained
+
+
+def test_a_training_that_is_stopped_shows_its_best(page):
+    train, _ = computing(page)
+    press, ask = (
+        next(block.fn for block in page.fns.values() if block.targets == [(button._id, "click")])
+        for text in ("Train both ways", "Stop")
+        for button in page.blocks.values()
+        if getattr(button, "value", None) == text
+    )
+    lengths = {"Iterations of a training": 9, "Training steps of a half-bridge": 20}
+    press()
+    moments = train.fn(*values_of(train, **lengths))
+    while (moment := next(moments))[3] == gr.skip():  # the bridges after the first iteration
+        pass
+    ask()
+    *_, (film, table, slider, fitted, line) = moments
+    assert json.loads(film)["ways"] and "training stopped after" in line
+    assert slider["value"] == fitted.best >= 1 and 'class="chosen"' in table
+    assert len(fitted.bridges) < 10 and moment[3] is fitted
+
+
+def test_the_time_that_is_left_is_a_bound_until_it_is_known():
+    fitter = pairs.fitter_of("moons", "rings", "dsbm", 1.0, 1, 10)
+    progress = next(iter(fitter))
+    assert "at least" in pairs.training_html(fitter, progress)
+    fitter.half = 1
+    assert "about" in pairs.training_html(fitter, progress)
 
 
 def test_bad_input_to_a_training_is_a_sentence(page):
@@ -95,7 +140,7 @@ def test_bad_input_to_a_training_is_a_sentence(page):
         ({"From": "seven"}, "source must be one of"),
         ({"To": None}, "target must be one of"),
         ({"Method": "magic"}, "method must be one of dsbm, dsb"),
-        ({"sigma": float("nan")}, "Sigma must be"),
+        ({"Randomness of the paths": float("nan")}, "Sigma must be"),
         ({"Iterations of a training": 0}, "number of iterations"),
         ({"Training steps of a half-bridge": 1e9}, "steps of a half-bridge"),
         ({"Seed of the particles": -1}, "seed"),
