@@ -62,6 +62,7 @@ def inpaint(
     method: str,
     paste: bool,
     crop: Crop | None,
+    soften: float,
     **options: Any,
 ) -> Iterator[Update | Result]:
     """Fill what ``mask`` marks; options as of `Bridge.inpaint`."""
@@ -89,7 +90,8 @@ def inpaint(
         yield Result(Filled(photo, hole, fills), {"pictures": fills}, report)
         return
     before, marked = np.asarray(photo.whole), mask.in_photo(photo)
-    patches = [into_photo(before, photo.crop, marked, fill) for fill in fills]
+    feather = soften / 100 * photo.crop.side
+    patches = [into_photo(before, photo.crop, marked, fill, feather=feather) for fill in fills]
     photos, tiles, changed = Edits(photo, patches), [], 0
     for after in photos:
         changed += changed_outside(before, np.asarray(after), marked)
@@ -122,6 +124,10 @@ OPERATION = Operation(
         params.solver("Solver", http=False),
         params.Switch("paste", page=False, help="the whole photo comes back"),
         params.Region("crop", page=False),
+        params.Number(
+            "soften", 0.0, 0, 10, (0, 10, 0.5), said="The soft edge", label="Soften the edge",
+            help="Inside of the mask, in percent of the square.", advanced=True,
+        ),
     ],
     outputs=[Pictures()],
     run=inpaint,

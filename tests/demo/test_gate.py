@@ -130,7 +130,7 @@ def test_a_document_with_nonsense_becomes_a_sentence(fill, junk):
 
 def test_files_of_the_server_cannot_be_asked_for(studio, capfd):
     secret, api = {"path": "/etc/passwd", **META}, f"{studio[0]}gradio_api/call/inpaint"
-    data = {"data": [secret, secret, 1, 0, "conditional", None, False, None]}
+    data = {"data": [secret, secret, 1, 0, "conditional", None, False, None, 0]}
     answer = httpx.post(api, json=data, timeout=30)
     if answer.status_code == 200:
         stream = httpx.get(f"{api}/{answer.json()['event_id']}", timeout=30).text

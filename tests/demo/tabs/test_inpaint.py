@@ -90,6 +90,20 @@ def test_a_pasted_fill_changes_the_photo_inside_the_mask_alone(bridge, scene, bl
     assert result.note.startswith("0 of 6,300 pixels changed outside the mask")
 
 
+def test_a_soft_edge_lies_inside_of_the_mask(bridge, scene, blob):
+    given = {"image": scene, "mask": blob, "count": 1, "paste": True}
+    before, middle = np.asarray(scene.whole, int), (slice(34, 41), slice(44, 51))
+    changes = []
+    for soften in (0, 10):
+        result = OPERATION.result(model=bridge, soften=soften, **given)
+        after = np.asarray(result.outputs["pictures"][0], int)
+        assert np.array_equal(after[~blob.pixels], before[~blob.pixels])
+        changes.append(abs(after - before).sum(-1))
+    hard, soft = changes
+    assert soft[30, 40:55].sum() < 0.6 * hard[30, 40:55].sum()  # at the rim
+    assert soft[middle].sum() > 0.7 * hard[middle].sum()
+
+
 def test_a_model_sized_picture_gets_exactly_the_models_pixels(bridge, photo, marked):
     result = OPERATION.result(model=bridge, image=photo, mask=marked, count=1, paste=True)
     fill = np.rint(result.shown.fills[0] * 255)
