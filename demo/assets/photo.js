@@ -308,6 +308,7 @@ export function mount(element, { props, trigger, watch, upload, options }) {
       import: () => find(".mask-file").click(),
       export: save,
       compare,
+      remove,
     };
     if (action === "tool") return choose(argument);
     if (action === "brush") {
@@ -349,6 +350,18 @@ export function mount(element, { props, trigger, watch, upload, options }) {
     state.mask.imported(image, whole ? null : state.crop);
     say(state.mask.encode() ? "" : "The mask marks nothing: what is white in it is to be filled.");
     return changed();
+  }
+
+  // Here and in this browser.
+  function remove() {
+    forget(name);
+    tell("studio:opened");
+    Object.assign(state, { file: null, path: null, image: null, size: null, own: false });
+    Object.assign(state, { patches: [], faces: [], crop: null, mask: null, stage: null });
+    Object.assign(state, { history: [], at: -1 });
+    find(".empty").hidden = false;
+    offerFaces();
+    settle();
   }
 
   function compare() {
@@ -576,9 +589,6 @@ export function mount(element, { props, trigger, watch, upload, options }) {
     state.patches = [...state.patches, patch];
     state.mask?.clear();
     changed();
-  });
-  document.addEventListener("studio:clear", ({ detail }) => {
-    if (detail.target === name) forget(name);
   });
 
   setInterval(async () => {

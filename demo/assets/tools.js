@@ -37,6 +37,7 @@ const ICONS = {
   shrink: "M5 12h14",
   import: "M4 20h16M12 4v11m-4-4 4 4 4-4",
   export: "M4 20h16M12 15V4m-4 4 4-4 4 4",
+  close: "m6 6 12 12M18 6 6 18",
   compare: "M12 3v18M4 6h5v12H4m16-12h-5v12h5",
   in: "M10.5 17a6.5 6.5 0 1 0 0-13 6.5 6.5 0 0 0 0 13M15.5 15.5 21 21M7.5 10.5h6m-3-3v6",
   out: "M10.5 17a6.5 6.5 0 1 0 0-13 6.5 6.5 0 0 0 0 13M15.5 15.5 21 21M7.5 10.5h6",
@@ -46,6 +47,7 @@ const ICONS = {
 const PICTURE = [
   ["open", "another photo", ["open"]],
   ["camera", "from the camera", ["camera"]],
+  ["close", "take the photo out of the box", ["remove"]],
 ];
 const PAINTING = [
   ["brush", "brush (B)", ["tool", "brush"]],

@@ -192,6 +192,18 @@ def test_the_square_is_moved_turned_and_sized_by_keys_and_numbers(visit, photo_f
     assert float(page.input_value(f"{BOX} .numbers input[name=x]")) == 400
 
 
+def test_a_photo_that_is_taken_out_is_forgotten(visit, photo_file):
+    page = visit("Inpaint")
+    bring(page, photo_file)
+    press(page, "take the photo out of the box")
+    page.wait_for_selector(f"{BOX} .empty:visible")
+    page.click("button.run:visible")
+    page.wait_for_selector(".status.error:visible:has-text('There is no picture')")
+    page = visit("Inpaint")
+    page.wait_for_selector(f"{FILLS} .keep")  # the example again
+    assert page.inner_text(f"{BOX} .sees span") == "What the model sees."
+
+
 def test_a_file_that_is_no_picture_is_refused_beside_the_box_and_nothing_is_lost(
     visit, photo_file, tmp_path
 ):
