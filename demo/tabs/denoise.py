@@ -6,7 +6,8 @@ already, and is cleaned away.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,11 +20,12 @@ from demo.photos.box import Given, PhotoBox
 from demo.photos.candidates import Candidates, CandidatesView, Filled
 from demo.photos.export import PhotoExport
 from demo.photos.photo import Photo
-from demo.runs import Report, Result, Update
+from demo.runs import Kept, Report, Result, Update
 from demo.tabs import generate
 from demo.typical import unlike
-from sbcore import SOLVERS, Bridge
+from sbcore import SOLVERS, Bridge, Step
 
+LAYERS, FRAMES = ("particle", "what the network believes"), 24
 EXAMPLE_FACE, PHOTO = 2, "denoise-photo"
 LEAST = 0.001  # standard deviation of noise: a quarter of a step of 8 bits
 VARIANCE, GENTLE = 1.0, 0.05  # of the endpoint; of the page, where the person stays the same
@@ -60,6 +62,16 @@ class Restored:
     restorations: list[np.ndarray]
     variance: float
     """Of the noise."""
+    steps: Sequence[Step] = ()
+    """States of the first on its way."""
+
+    def film(self) -> str:
+        """Its way, for the player."""
+        particles = [media.normalise_contrast(runs.pictures(step.x)[0]) for step in self.steps]
+        beliefs = [runs.preview(step)[0] for step in self.steps]
+        captions = [f"noise level {step.s:.2f}" for step in self.steps]
+        layers = dict(zip(LAYERS, (particles, beliefs), strict=True))
+        return views.film(layers, captions, ends=("noise", "", "picture"))
 
 
 def denoise(
@@ -92,10 +104,13 @@ def denoise(
         found = max(LEAST, model.noise_level(source) if noise is None else noise)
         variance = found**2
     run = model.denoise(source, variance, count, seed, add_noise=method == ADD, **options)
-    for update in runs.watch(run):
+    every = math.ceil(len(run) / FRAMES)
+    kept = Kept(lambda step: step.final or step.index == 1 or not step.index % every)
+    for update in runs.watch(kept.passing(run)):
         restored = Restored(image, noisy, runs.preview(update.step), variance)
         if not update.step.final:
             yield update.showing(restored)
+    restored = replace(restored, steps=kept.steps)
     origin = runs.origin(model, "denoise", seed, **options)
     report = Denoised.of(update, **origin, method=method, variance=variance)
     outputs = {
@@ -169,10 +184,10 @@ def show(moment: Update | Result) -> tuple[Any, ...]:
     pair = views.face_grid(pictures, labels, recipe=facts)
     filled = Filled.faces(restored.photo, restored.restorations, done)
     if facts is None:
-        return pair, Candidates(filled, PHOTO), gr.skip()
+        return pair, Candidates(filled, PHOTO), gr.skip(), gr.skip()
     labels = [f"seed {facts['seed'] + i}" for i in range(len(restored.restorations))]
     drawn = views.Drawn(restored.restorations, facts["seed"], restored.photo.seen)
-    return pair, Candidates(filled, PHOTO, labels, facts), drawn
+    return pair, Candidates(filled, PHOTO, labels, facts), drawn, restored.film()
 
 
 def build(studio: tab.Studio) -> tab.Tab:
@@ -194,9 +209,12 @@ def build(studio: tab.Studio) -> tab.Tab:
             with gr.Row(elem_classes="restoring"):
                 pair = views.face_grid_component(elem_id="denoise-pair", min_width=130)
                 grid = CandidatesView(ACTIONS, elem_id="denoise-grid", min_width=280)
+            with gr.Accordion("The way of the first", open=False):
+                player = views.film_component(elem_id="denoise-player", min_height=480)
             export = PhotoExport(OPERATION, image)
     samples, drawn = gr.State(views.Drawn([])), gr.State(views.Drawn([]), time_to_live=3600)
-    tab.operate(studio, OPERATION, form, buttons, status, [pair, grid, drawn], show, export)
+    shown = [pair, grid, drawn, player]
+    tab.operate(studio, OPERATION, form, buttons, status, shown, show, export)
     tab.opens(studio, image, status, HINT)
     _wire_marks(studio, marks, form["variance"])
     form["method"].change(
@@ -212,12 +230,12 @@ def build(studio: tab.Studio) -> tab.Tab:
         noise = gr.update(value=variance, maximum=most, info=info)
         result = OPERATION.result(model=bridge, image=photo, variance=variance)
         picks = views.samples(drawn, (("denoise", "use"),))
-        pair, restored, sends = show(result)
-        shown = pair, replace(restored, example=True), sends, export.keep(result)
+        pair, restored, sends, film = show(result)
+        values = pair, replace(restored, example=True), sends, film, export.keep(result)
         given = Given(drawn[EXAMPLE_FACE], example=True)
-        return *picks, given, noise, *shown, tab.finished(result)
+        return *picks, given, noise, *values, tab.finished(result)
 
-    fills = [faces, samples, image, form["variance"], pair, grid, drawn, export.last]
+    fills = [faces, samples, image, form["variance"], *shown, export.last]
     accepts = {"denoise": tab.Accepts([image], lambda sent: [Given(sent.picture)], HINT)}
     offers = [(faces, samples), (grid, drawn)]
     return tab.Tab(status, OPERATION, worked, fills, accepts, offers, form, buttons[0])

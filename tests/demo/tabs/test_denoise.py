@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from demo import media, runs
 from demo.photos.photo import Photo
 from demo.tabs import denoise
 from demo.tabs.denoise import OPERATION
-from sbcore import SOLVERS
+from sbcore import DEFAULTS, SOLVERS
 from sbcore.twostage.bridge import LEAST_VARIANCE
 from tests.conftest import SIGMA
 from tests.demo.conftest import SIZE
@@ -62,7 +64,9 @@ def test_paper_mode_keeps_the_step_of_the_paper(bridge_without_ratio, photo):
 
 
 def test_the_result_has_downloads_and_buttons(bridge, photo):
-    pair, grid, drawn = denoise.show(OPERATION.result(model=bridge, image=photo))
+    pair, grid, drawn, film = denoise.show(OPERATION.result(model=bridge, image=photo))
+    assert len(json.loads(film)["captions"]) == DEFAULTS["denoise"].steps
+    assert set(json.loads(film)["layers"]) == set(denoise.LAYERS)
     assert pair.count("<figure") == pair.count("download=") == 2
     assert "the picture" in pair and "noise, variance 1" in pair
     assert len(drawn.pictures) == len(grid.labels) == len(grid.filled.patches) == 4
