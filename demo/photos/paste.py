@@ -65,7 +65,8 @@ def paste(
         fill: The model's picture of the crop, float (size, size, 3) or (size, size, 1) in [0, 1].
         feather: Width in photo pixels over which the fill sets in inside of the mask.
         method: "matched": colour steps at the rim taken out, detail and grain as around it;
-            "poisson": OpenCV's seamlessClone; "feather"; "plain": the enlarged fill.
+            "poisson": OpenCV's seamlessClone; "feather"; "plain": the enlarged fill. A fill
+            whose pixels are the photo's own is copied, whatever the method.
         seed: Of the grain.
 
     Returns:
@@ -80,6 +81,8 @@ def paste(
     if fill.ndim != 3 or fill.shape[0] != fill.shape[1] or fill.shape[2] not in (1, 3):
         raise ValueError(f"a fill is (size, size, 1 or 3), got {fill.shape}")
     place = Place.of(photo, crop, mask, fill)
+    if place.copies:
+        return place.patch(place.enlarged(place.filled), 0)
     if method == "matched":
         drawn = place.matched(seed)
     elif method == "poisson":
@@ -142,6 +145,12 @@ class Place:
     def scale(self) -> float:
         """Photo pixels to a pixel of the model."""
         return enlargement(self.crop, len(self.seen))
+
+    @property
+    def copies(self) -> bool:
+        """Whether the model's pixels are the photo's own."""
+        corner = self.crop.corners()[0]
+        return self.scale == 1 and self.crop.angle == 0 and (corner == np.rint(corner)).all()
 
     def enlarged(self, picture: np.ndarray) -> np.ndarray:
         """A picture (n, n, c) of the crop, in the box."""

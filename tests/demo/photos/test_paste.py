@@ -96,12 +96,14 @@ def test_what_was_there_changes_nothing(side: float, angle: float) -> None:
     assert np.array_equal(paste(photo, crop, mask, seen(photo, crop)).onto(photo), photo)
 
 
-def test_upright_and_of_equal_size_the_fill_is_copied() -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_upright_and_of_equal_size_the_fill_is_copied(method: str) -> None:
     photo, crop = noisy(60, 60), Crop.box(20, 10, 36, 26)
     fill = noisy(SIZE, SIZE, 40, seed=1)
-    mask = np.ones((60, 60), bool)
-    after = paste(photo, crop, mask, fill / np.float32(255), method="plain").onto(photo)
-    assert np.array_equal(after[10:26, 20:36], fill)
+    for hole in (MIDDLE, np.ones((SIZE, SIZE), bool)):
+        mask = mask_in_photo(hole, crop, (60, 60))
+        after = paste(photo, crop, mask, fill / np.float32(255), method=method).onto(photo)
+        assert np.array_equal(after[10:26, 20:36][hole], fill[hole])
 
 
 def test_grey_fill_takes_the_colour_around_it() -> None:
