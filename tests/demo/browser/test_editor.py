@@ -55,6 +55,15 @@ def has_mask(page: Any) -> bool:
         return mask.convert("L").getextrema()[1] > 0
 
 
+def wait_for_mask(page: Any, there: bool) -> None:
+    """A patch that is kept is sent to the server first, and an undone mask is read from a PNG."""
+    for _ in range(40):
+        if has_mask(page) is there:
+            return
+        page.wait_for_timeout(250)
+    pytest.fail(f"the mask is {'not yet' if there else 'still'} there")
+
+
 def stroke(page: Any) -> None:
     box = page.locator(f"{BOX} .sheet canvas").bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -76,7 +85,7 @@ def test_a_photo_is_painted_filled_kept_and_saved_at_its_own_size(visit, photo_f
     page.wait_for_function(f"seen => ({VALUE})() !== seen", arg=seen)
     page.locator(f"{FILLS} .keep").nth(1).click()
     page.wait_for_function(f"!document.querySelector('{FILLS} .keep')")
-    assert not has_mask(page)
+    wait_for_mask(page, False)
     with page.expect_download() as download:
         page.click(".export:visible >> text=photo as PNG")
     download.value.save_as(tmp_path / "photo.png")
@@ -87,8 +96,7 @@ def test_a_photo_is_painted_filled_kept_and_saved_at_its_own_size(visit, photo_f
     facts = recipe(tmp_path / "photo.png")
     assert facts["operation"] == "inpaint" and facts["parameters"]["crop"]["side"] == 300
     press(page, "undo (Ctrl+Z)")  # the picture before, its mask again
-    page.wait_for_timeout(300)
-    assert has_mask(page)
+    wait_for_mask(page, True)
 
 
 def test_a_mask_outlives_a_run_a_reload_and_a_change_of_tab(visit, photo_file):
