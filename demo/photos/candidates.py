@@ -73,7 +73,7 @@ class Edits(Sequence):
         return len(self.patches)
 
     def __getitem__(self, index: Any) -> Image.Image:
-        return Image.fromarray(self.patches[index].onto(np.asarray(self.photo.whole)))
+        return self.photo.edited(self.patches[index]).whole
 
     def light(self) -> Edits:
         """The same without the decoded photo, to be kept."""
@@ -114,13 +114,14 @@ class CandidatesView(gr.HTML):
         if not isinstance(value, Candidates):
             return value
         filled = value.filled
-        tiles = [np.asarray(tile) for tile in filled.tiles] or filled.fills
+        fills = [views.data_uri(fill) for fill in filled.fills]
+        tiles = [views.data_uri(np.asarray(tile)) for tile in filled.tiles]
         spread = filled.spread() if filled.patches else None
         return {
             "target": value.target,
             "crop": filled.photo.crop.facts(),
-            "fills": [views.data_uri(fill) for fill in filled.fills],
-            "tiles": [views.data_uri(tile) for tile in tiles],
+            "fills": fills,
+            "tiles": tiles or fills,
             "labels": list(value.labels),
             "patches": [self._patch(patch) for patch in filled.patches],
             "spread": spread and views.data_uri(np.asarray(spread)),

@@ -47,9 +47,7 @@ class Photo:
         whole = imaging.open_picture(source)
         if not isinstance(crop, Crop):
             crop = Crop.of(crop, whole.size) if crop else default_crop(whole, size)[0]
-        photo = cls(source, crop, size, channels)
-        photo.__dict__["whole"] = whole  # what was decoded need not be decoded again
-        return photo
+        return cls(source, crop, size, channels)._decoded(whole)
 
     @classmethod
     def drawn(cls, picture: np.ndarray) -> Photo:
@@ -82,10 +80,7 @@ class Photo:
     @cached_property
     def whole(self) -> Image.Image:
         """Upright RGB, at its own size, with all patches."""
-        pixels = np.asarray(imaging.open_picture(self.source))
-        for patch in self.patches:
-            pixels = patch.onto(pixels)
-        return Image.fromarray(pixels)
+        return _with(imaging.open_picture(self.source), self.patches)
 
     @cached_property
     def seen(self) -> np.ndarray:
@@ -97,11 +92,17 @@ class Photo:
 
     def edited(self, *patches: Patch) -> Photo:
         """The same with further patches."""
-        return replace(self, patches=[*self.patches, *patches]) if patches else self
+        return self._decoded(_with(self.whole, patches), patches=[*self.patches, *patches])
 
     def cropped(self, crop: Crop) -> Photo:
         """The same with another crop."""
-        return replace(self, crop=crop)
+        return self._decoded(self.whole, crop=crop)
+
+    def _decoded(self, whole: Image.Image, **changes: Any) -> Photo:
+        """The same with changes, and what was decoded already."""
+        photo = replace(self, **changes)
+        photo.__dict__["whole"] = whole
+        return photo
 
 
 def default_crop(whole: Image.Image, size: int) -> tuple[Crop, list[Face]]:
@@ -115,7 +116,15 @@ def default_crop(whole: Image.Image, size: int) -> tuple[Crop, list[Face]]:
     if whole.size in CELEBA_CROPS:
         return (crop := Crop.box(*CELEBA_CROPS[whole.size])), [Face(crop)]
     faces = find_faces(whole)
-    return faces[0].crop if faces else Crop.middle(whole.size), faces
+    crop = faces[0].crop if faces else Crop.middle(whole.size)
+    return Crop(**crop.facts()), faces  # as a recipe tells it
+
+
+def _with(whole: Image.Image, patches: Sequence[Patch]) -> Image.Image:
+    """A picture with patches."""
+    for patch in patches:
+        whole = Image.fromarray(patch.onto(np.asarray(whole)))
+    return whole
 
 
 def file_path(file: Any) -> str:

@@ -176,7 +176,7 @@ def build(studio: tab.Studio) -> tab.Tab:
         drawn = generate.faces(bridge)
         face = drawn[EXAMPLE_FACE]
         given = Photo.drawn(face)
-        mask = Mask(preset_holes(given.size)[EXAMPLE_MASK], on_photo=True)
+        mask = Mask(preset_holes(given.size)[EXAMPLE_MASK])
         result = OPERATION.result(model=bridge, image=given, mask=mask, paste=True)
         picks = views.samples(drawn, (("inpaint", "use"),))
         example = Given(face, EXAMPLE_MASK, example=True)

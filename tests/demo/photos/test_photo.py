@@ -8,6 +8,7 @@ from PIL import Image
 
 from demo.imaging import PictureError
 from demo.photos.crop import Crop, cut
+from demo.photos.faces import Face
 from demo.photos.paste import Patch
 from demo.photos.photo import Photo, default_crop
 
@@ -86,3 +87,16 @@ def test_an_edit_outside_of_the_photo_is_refused(scene, tmp_path, left, top):
     given = document(scene, tmp_path, patches=[patch_of(tmp_path, left, top)])
     with pytest.raises(PictureError, match="does not fit"):
         Photo.document(given, 16, 3)
+
+
+def test_what_was_decoded_is_not_decoded_again(scene, monkeypatch):
+    photo = Photo.of(scene, 16)
+    monkeypatch.setattr("demo.imaging.open_picture", lambda source: pytest.fail("decoded again"))
+    assert photo.edited(RED).cropped(Crop(60, 40, 50, 20)).seen.shape == (16, 16, 3)
+
+
+def test_the_crop_that_is_found_is_the_one_that_a_recipe_tells(monkeypatch, scene):
+    found = Face(Crop(50.123456, 40.654321, 30.000049, 7.7777777))
+    monkeypatch.setattr("demo.photos.photo.find_faces", lambda whole: [found])
+    crop = Photo.of(scene, 16).crop
+    assert Crop.of(crop.facts(), scene.size) == crop == Crop(50.123, 40.654, 30.0, 7.778)
