@@ -1,5 +1,6 @@
 // The square that the model sees, drawn on the photo: its edge moves, scales and turns it.
 import { corners, map, toPhoto, turn } from "./affine.js";
+import { ARROWS } from "./dom.js";
 
 const REACH = 16; // CSS pixels around a handle
 const KNOB = 26; // of the handle that turns, above the upper edge
@@ -75,9 +76,8 @@ export function drawFrame(context, crop, view, active) {
 export function nudged(crop, key, large) {
   const step = (crop.side / 64) * (large ? 8 : 1);
   const factor = large ? 1.1 : 1.02;
-  const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-  if (moves[key]) {
-    const [dx, dy] = moves[key];
+  if (ARROWS[key]) {
+    const [dx, dy] = ARROWS[key];
     return { ...crop, x: crop.x + dx * step, y: crop.y + dy * step };
   }
   if (key === "+" || key === "=") return { ...crop, side: crop.side * factor };

@@ -187,9 +187,11 @@ export function makeMask(width, height) {
     const { data } = pixels;
     for (let index = 0; index < data.length; index += 4) {
       const light = 0.3 * data[index] + 0.59 * data[index + 1] + 0.11 * data[index + 2];
-      data.set([255, 51, 85, light >= 128 && data[index + 3] >= 128 ? 255 : 0], index);
+      data[index + 3] = light >= 128 && data[index + 3] >= 128 ? 255 : 0;
     }
     fit.putImageData(pixels, 0, 0);
+    fit.globalCompositeOperation = "source-in";
+    Object.assign(fit, { fillStyle: COLOUR }).fillRect(0, 0, fit.canvas.width, fit.canvas.height);
     clear();
     if (place) return within(place, (context) => context.drawImage(fit.canvas, 0, 0, 1, 1));
     ink.setTransform(1, 0, 0, 1, 0, 0);

@@ -2,9 +2,7 @@
 // pointer to a point, `clamp` keeps a coordinate on the canvas, `step()` is a move by arrow key to
 // the right and down, `least` the shortest line. `ready()` says whether the canvas takes a drawing,
 // `draw()` shows `strokes`, `stroke` (under way) and `tip` (of the keyboard), `send()` hands them on.
-import { makeButton } from "./dom.js";
-
-const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+import { ARROWS, makeButton } from "./dom.js";
 
 export const KEYS = "arrow keys move the pen, space puts it down and lifts it, backspace undoes";
 
@@ -55,7 +53,7 @@ export function makePen(canvas, { place, clamp, step, least, middle, ready, draw
   });
   canvas.addEventListener("keydown", (event) => {
     if (!ready()) return;
-    const move = MOVES[event.key];
+    const move = ARROWS[event.key];
     pen.tip ??= middle;
     if (move) {
       const by = step();

@@ -1,9 +1,9 @@
-// A photo: brought in, its face in the square that the model sees, and (with `props.paint`) what
+// A photo: brought in, its face in the square that the model sees, and (with `options.paint`) what
 // is to be filled painted on it. The document {file, patches, crop, mask} is the component's value,
 // so that the server keeps none of it; it outlives a reload in this browser.
 import { clamp, tidy, toPhoto } from "./affine.js";
 import { takePhoto } from "./camera.js";
-import { makeButton } from "./dom.js";
+import { ARROWS, makeButton } from "./dom.js";
 import { dragged, drawFrame, grip, nudged } from "./frame.js";
 import { makeMask, picture } from "./mask.js";
 import { forget, recall, remember } from "./store.js";
@@ -39,10 +39,10 @@ export function mount(element, { props, trigger, watch, upload, options }) {
     const path = await upload(file).catch(() => null);
     if (!path) return refuse("The picture could not be sent: it may have more than 25 MB.");
     const patches = await Promise.all((saved?.patches ?? []).map(sent));
-    const kept = patches.map(({ left, top, file }) => ({ left, top, file }));
     const { crop = null } = saved ?? state.recipe ?? {};
     const notes = { wanted: !local, restored: Boolean(saved) };
-    const value = { file: reference(path), patches: kept, crop, mask: null, ...notes };
+    const kept = { file: reference(path), patches: references(patches), crop, mask: null };
+    const value = { ...kept, ...notes };
     state.coming = { file, local, saved, patches, value };
     props.value = value;
     return trigger("upload");
@@ -112,24 +112,27 @@ export function mount(element, { props, trigger, watch, upload, options }) {
   // The files of a document that did not come from here.
   async function fetched({ opened, file, patches = [] }) {
     if (opened.example) return { file: null, patches: [] };
-    const blob = async ({ url }) => (await fetch(url)).blob();
     const loaded = patches.map(async ({ left, top, file: patch }) => {
-      const bytes = await blob(patch);
-      return { left, top, blob: bytes, image: await createImageBitmap(bytes), file: patch };
+      const blob = await read(patch.url);
+      return { left, top, blob, image: await createImageBitmap(blob), file: patch };
     });
-    return { file: await blob(file), patches: await Promise.all(loaded) };
+    return { file: await read(file.url), patches: await Promise.all(loaded) };
   }
+
+  async function read(address) {
+    const answer = await fetch(address);
+    if (!answer.ok) throw new Error(answer.statusText);
+    return answer.blob();
+  }
+
+  const references = (patches) => patches.map(({ left, top, file }) => ({ left, top, file }));
 
   const tell = (kind) =>
     document.dispatchEvent(new CustomEvent(kind, { detail: { target: name } }));
 
   function show({ image, width = image.width, height = image.height }) {
-    state.image = image;
-    if (state.size?.width !== width || state.size?.height !== height || !state.crop) {
-      state.size = { width, height };
-      view.show(state.size);
-    }
-    state.size = { width, height };
+    Object.assign(state, { image, size: { width, height } });
+    view.show(state.size);
     find(".empty").hidden = true;
     if (state.crop && state.path) view.focus(state.crop);
     state.stage = null;
@@ -140,10 +143,9 @@ export function mount(element, { props, trigger, watch, upload, options }) {
   function commit() {
     const { path, patches, crop, history, at } = state;
     const mask = history[at]?.mask ?? null;
-    const kept = patches.map(({ left, top, file }) => ({ left, top, file }));
     const { left, top, file, index } = state.stage?.patch ?? {};
     const stage = file ? { left, top, file, index } : null;
-    props.value = path && { file: path, patches: kept, crop, mask, stage };
+    props.value = path && { file: path, patches: references(patches), crop, mask, stage };
     if (!state.own || !state.file) return;
     const blobs = patches.map(({ left, top, blob }) => ({ left, top, blob }));
     remember(name, { file: state.file, patches: blobs, crop, mask });
@@ -428,10 +430,9 @@ export function mount(element, { props, trigger, watch, upload, options }) {
       if (state.drag.moved) changed();
       state.drag = null;
     },
-    async cancel() {
+    cancel() {
       state.drag = null;
-      await state.mask?.restore(state.history[state.at]?.mask);
-      redraw();
+      travel(0);
     },
     pinch(factor, turned, before, after) {
       if (state.tool !== "square") {
@@ -443,6 +444,7 @@ export function mount(element, { props, trigger, watch, upload, options }) {
       state.crop = tidy({ ...state.crop, side: side * factor, angle: angle + turned }, state.size);
       redraw();
     },
+    pinched: () => state.tool === "square" && changed(),
   });
 
   // ---- Keys
@@ -454,12 +456,11 @@ export function mount(element, { props, trigger, watch, upload, options }) {
     context.strokeRect(column / CELLS, row / CELLS, 1 / CELLS, 1 / CELLS);
   }
 
-  function cell(place) {
-    const [column, row] = place;
+  function isPainted([column, row]) {
     const point = new DOMPoint((column + 0.5) / CELLS, (row + 0.5) / CELLS);
     const { x, y } = toPhoto(state.crop).transformPoint(point);
     const inside = x >= 0 && y >= 0 && x < state.size.width && y < state.size.height;
-    return { painted: inside && state.mask.painted([x, y]) };
+    return inside && state.mask.painted([x, y]);
   }
 
   function paintCell(erase) {
@@ -474,16 +475,15 @@ export function mount(element, { props, trigger, watch, upload, options }) {
   }
 
   function onGrid(event) {
-    const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-    const move = moves[event.key];
+    const move = ARROWS[event.key];
     if (!move && event.key !== " ") return false;
     if (move && state.cursor) {
       state.cursor = state.cursor.map((at, axis) => clamp(at + move[axis], 0, CELLS - 1));
       if (event.shiftKey) paintCell(false);
-    } else if (state.cursor) paintCell(cell(state.cursor).painted);
+    } else if (state.cursor) paintCell(isPainted(state.cursor));
     state.cursor ??= [CELLS / 2, CELLS / 2];
     const [column, row] = state.cursor;
-    const painted = cell(state.cursor).painted ? "painted" : "not painted";
+    const painted = isPainted(state.cursor) ? "painted" : "not painted";
     find(".spoken").textContent = `row ${row + 1}, column ${column + 1}, ${painted}`;
     redraw();
     return true;
@@ -583,12 +583,12 @@ export function mount(element, { props, trigger, watch, upload, options }) {
   document.addEventListener("studio:keep", async ({ detail }) => {
     if (detail.target !== name || !state.image) return;
     const { left, top, address } = detail;
-    const blob = await (await fetch(address)).blob();
-    const patch = await sent({ left, top, blob });
+    const patch = await sent({ left, top, blob: await read(address) }).catch(() => null);
+    if (!patch) return say("This fill is no longer on the server: please draw it again.");
     touched();
     state.patches = [...state.patches, patch];
     state.mask?.clear();
-    changed();
+    return changed();
   });
 
   setInterval(async () => {

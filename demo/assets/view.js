@@ -91,11 +91,12 @@ export function makeView(canvas, redraw) {
 }
 
 // Pointers on a canvas: one draws (`begin`, `move`, `end`, with positions in canvas pixels), two
-// pinch (`pinch` by a factor, a turn in degrees, and the middle before and after). A finger begins
-// only when it moves or leaves, for a second one may follow.
-export function listen(canvas, view, { ready, begin, move, end, cancel, pinch }) {
+// pinch (`pinch` by a factor, a turn in degrees, and the middle before and after; `pinched` in the
+// end). A finger begins only when it moves or leaves, for a second one may follow.
+export function listen(canvas, view, { ready, begin, move, end, cancel, pinch, pinched }) {
   const down = new Map();
   let drawing = false;
+  let pinching = false;
   let waiting = null;
 
   const pair = () => {
@@ -122,6 +123,7 @@ export function listen(canvas, view, { ready, begin, move, end, cancel, pinch })
       waiting = null;
       if (drawing) cancel();
       drawing = false;
+      pinching = true;
     }
   });
   canvas.addEventListener("pointermove", (event) => {
@@ -148,7 +150,9 @@ export function listen(canvas, view, { ready, begin, move, end, cancel, pinch })
       if (name === "pointerup") start();
       waiting = null;
       if (drawing) end();
+      else if (pinching) pinched();
       drawing = false;
+      pinching = false;
     });
   }
 }
