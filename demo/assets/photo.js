@@ -34,6 +34,8 @@ export function mount(element, { props, trigger, watch, upload, options }) {
   async function take(file, saved = null) {
     say("");
     element.classList.add("busy");
+    const before = state.path && { image: state.image, ...state.size };
+    state.coming = { before };
     const local = await createImageBitmap(file).catch(() => null);
     if (local && !saved) show({ image: local, width: local.width, height: local.height });
     const path = await upload(file).catch(() => null);
@@ -43,7 +45,7 @@ export function mount(element, { props, trigger, watch, upload, options }) {
     const notes = { wanted: !local, restored: Boolean(saved) };
     const kept = { file: reference(path), patches: references(patches), crop, mask: null };
     const value = { ...kept, ...notes };
-    state.coming = { file, local, saved, patches, value };
+    state.coming = { before, file, local, saved, patches, value };
     props.value = value;
     return trigger("upload");
   }
@@ -57,9 +59,13 @@ export function mount(element, { props, trigger, watch, upload, options }) {
 
   function refuse(sentence) {
     element.classList.remove("busy");
+    const before = state.coming?.before;
     state.coming = null;
-    if (state.image && state.path) show(state);
-    else find(".empty").hidden = false;
+    if (before) show(before);
+    else {
+      state.image = null;
+      find(".empty").hidden = false;
+    }
     say(sentence);
     commit();
   }
@@ -76,7 +82,7 @@ export function mount(element, { props, trigger, watch, upload, options }) {
       props.value = state.coming?.value ?? null;
       return state.path && commit();
     }
-    const coming = state.coming ?? (await fetched(value));
+    const coming = state.coming?.value ? state.coming : await fetched(value);
     state.coming = null;
     const { file, local, saved, patches } = coming;
     if (!opened.example && !saved) tell("studio:opened");
@@ -130,7 +136,7 @@ export function mount(element, { props, trigger, watch, upload, options }) {
   const tell = (kind) =>
     document.dispatchEvent(new CustomEvent(kind, { detail: { target: name } }));
 
-  function show({ image, width = image.width, height = image.height }) {
+  function show({ image, width, height }) {
     Object.assign(state, { image, size: { width, height } });
     view.show(state.size);
     find(".empty").hidden = true;

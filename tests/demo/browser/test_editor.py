@@ -218,9 +218,13 @@ def test_a_file_that_is_no_picture_is_refused_beside_the_box_and_nothing_is_lost
     page = visit("Inpaint")
     bring(page, photo_file)
     page.click(f"{BOX} .masks >> text=centre")
+    seen = page.evaluate(VALUE)
     (tmp_path / "broken.png").write_bytes(b"\x89PNG not really")
-    page.set_input_files(f"{BOX} input[type=file]:not(.mask-file)", str(tmp_path / "broken.png"))
-    page.wait_for_selector(f"{BOX} .message:has-text('cannot be read')")
+    Image.new("RGB", (6, 300), "red").save(tmp_path / "tiny.png")  # a browser can show it
+    for name, words in (("broken.png", "cannot be read"), ("tiny.png", "too small")):
+        page.set_input_files(f"{BOX} input[type=file]:not(.mask-file)", str(tmp_path / name))
+        page.wait_for_selector(f"{BOX} .message:has-text('{words}')")
+    page.wait_for_function(f"seen => ({VALUE})() === seen", arg=seen)
     assert has_mask(page)
     fill(page)
 
