@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from demo import curves
 from sbcore import path_positions
 
 MOST_PSNR = 99.0  # dB, of equal pictures: JSON has no infinity
@@ -41,31 +42,22 @@ def distances(frames: Sequence[np.ndarray]) -> list[float]:
 
 def chart(morph: Sequence[float], mix: Sequence[float]) -> str:
     """Both `distances` as curves on one scale, below the film; an even morph is a level line."""
-    most = max(*morph, *mix, 1e-3)
+    most = math.ceil(max(*morph, *mix, 1e-3))
     parts = (("this morph", morph, "#4f46e5"), ("the plain mix", mix, "#d96120"))
-    plots = "".join(
-        f"<figure>{_plot(changes, most, colour)}<figcaption>Change a frame, {name}: "
-        f"<b>{_range(changes)}</b> of 255 levels</figcaption></figure>"
-        for name, changes, colour in parts
-    )
-    return f'<div class="curves">{plots}</div>'
-
-
-def _plot(changes: Sequence[float], most: float, colour: str) -> str:
-    """One curve in a box of 240 x 60, from 0 to ``most`` levels."""
-    x = 26 + 212 * (np.arange(len(changes)) + 0.5) / len(changes)  # between two frames
-    y = 50 - 44 * np.asarray(changes) / most
-    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-    dots = "".join(
-        f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2" fill="{colour}"/>'
-        for a, b in zip(x, y, strict=True)
-    )
-    return (
-        f'<svg viewBox="0 0 240 60" role="img" aria-label="from frame to frame, {_range(changes)} '
-        f'of 255 levels"><path d="M26 4V50H238" class="axis"/>'
-        f'<text x="22" y="11" text-anchor="end">{most:.0f}</text>'
-        f'<text x="22" y="53" text-anchor="end">0</text>'
-        f'<polyline points="{points}" stroke="{colour}"/>{dots}</svg>'
+    return curves.row(
+        *(
+            curves.Curve(
+                (np.arange(len(changes)) + 0.5) / len(changes),  # between two frames
+                changes,
+                "0",
+                f"{most}",
+                colour,
+                f"from frame to frame, {_range(changes)} of 255 levels",
+                f"Change a frame, {name}: <b>{_range(changes)}</b> of 255 levels",
+                dots=True,
+            )
+            for name, changes, colour in parts
+        )
     )
 
 

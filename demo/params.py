@@ -297,15 +297,6 @@ def mode_of_both_stages() -> Choice:
 
 
 @dataclass(frozen=True)
-class Given(Param):
-    """What a part of the page hands over, to be looked at by the run itself."""
-
-    def convert(self, value: Any, given: Mapping[str, Any]) -> Any:
-        """As it is."""
-        return value
-
-
-@dataclass(frozen=True)
 class Model(Param):
     """Name of a model on offer; the page has a picker for all tabs."""
 
@@ -357,8 +348,6 @@ class Picture(Param):
 
     absent: str = ""
     """What is said where there is none; by default the page's or the API's own sentence."""
-    paint: bool = False
-    """Whether its control also takes a mask."""
 
     def check(self, value: Any, given: Mapping[str, Any]) -> Photo | None:
         """Open it, of the page a document, else a file; None where it may be left out."""
@@ -382,7 +371,7 @@ class Picture(Param):
 
     def control(self) -> Any:
         """The photo component."""
-        return PhotoBox(self.label, self.name, self.paint)
+        return PhotoBox(self.label, self.name)
 
     def endpoint(self) -> Any:
         """A file, which Gradio checks to be an upload."""

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from demo import curves, media
 from demo import film as films
-from demo import media
 from sbcore import EXTENT, Distribution, PlaneBridge, Step
 
 REACH = 4 * EXTENT  # positions further out are drawn there, beyond the canvas
@@ -272,29 +272,22 @@ def curve(history: Sequence[tuple[float, float, float]]) -> str:
     if not history:
         return '<div class="curves empty">The loss curves appear here while you train.</div>'
     seconds, score, ratio = np.asarray(history, float).T
+    length = f"{seconds[-1]:.0f}"
     parts = (("denoiser (eq. 9)", score, "#0d8075"), ("density ratio (eq. 7)", ratio, "#be185d"))
-    plots = "".join(
-        f"<figure>{_plot(seconds, losses, colour)}<figcaption>{name}: "
-        f"<b>{losses[-1]:.3f}</b></figcaption></figure>"
-        for name, losses, colour in parts
-    )
-    return f'<div class="curves">{plots}</div>'
-
-
-def _plot(seconds: np.ndarray, losses: np.ndarray, colour: str) -> str:
-    """One curve in a box of 240 x 90, its range on the left."""
-    low, high = float(losses.min()), float(losses.max())
-    span = max(high - low, 1e-3)
-    x = 36 + 200 * seconds / max(float(seconds[-1]), 1e-3)
-    y = 80 - 70 * (losses - low) / span
-    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-    return (
-        f'<svg viewBox="0 0 240 100" role="img" aria-label="loss from {losses[0]:.3f} to '
-        f'{losses[-1]:.3f} in {seconds[-1]:.0f} seconds"><path d="M36 6V82H238" class="axis"/>'
-        f'<text x="32" y="13" text-anchor="end">{high:.3f}</text>'
-        f'<text x="32" y="83" text-anchor="end">{low:.3f}</text>'
-        f'<text x="238" y="95" text-anchor="end">{seconds[-1]:.0f} s</text>'
-        f'<polyline points="{points}" stroke="{colour}"/></svg>'
+    return curves.row(
+        *(
+            curves.Curve(
+                seconds / max(float(seconds[-1]), 1e-3),
+                losses,
+                f"{losses.min():.3f}",
+                f"{losses.max():.3f}",
+                colour,
+                f"loss from {losses[0]:.3f} to {losses[-1]:.3f} in {length} seconds",
+                f"{name}: <b>{losses[-1]:.3f}</b>",
+                f"{length} s",
+            )
+            for name, losses, colour in parts
+        )
     )
 
 

@@ -111,7 +111,7 @@ OPERATION = Operation(
     ``paste`` the whole photo with each fill in its place, and in the report the ``crop`` and
     ``changed_outside``, the pixels outside of the mask that differ from the photo.""",
     params=[
-        params.Picture("image", paint=True),
+        params.Picture("image"),
         params.Painted("mask"),
         params.Whole("count", 3, 1, 9, (1, 9, 1), said="The number of fills", label="Fills"),
         params.Seed(fresh=True),

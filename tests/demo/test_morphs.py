@@ -33,5 +33,5 @@ def test_curves_share_their_scale_and_say_their_range():
     chart = morphs.chart([4, 8], [5, 5])
     first, second = chart.split("</figure>")[:2]
     assert "<b>4.0 to 8.0</b>" in first and "<b>5.0</b>" in second
-    assert "79.0,28.0 185.0,6.0" in first and "79.0,22.5 185.0,22.5" in second
+    assert "86.0,41.0 186.0,10.0" in first and "86.0,33.2 186.0,33.2" in second
     assert "nan" not in morphs.chart([0, 0], [0, 0])

@@ -151,7 +151,12 @@ def test_a_control_begins_within_its_bounds(param):
 
 
 def test_a_form_lays_out_every_control_once_the_advanced_ones_last():
-    declared = [COUNT, params.steps("generate"), params.Seed(fresh=True), params.Given("x", 0)]
+    declared = [
+        COUNT,
+        params.steps("generate"),
+        params.Seed(fresh=True),
+        params.Switch("x", page=False),
+    ]
     with gr.Blocks():
         form = tab.Form(declared, x=gr.State(7))
         form.add()
@@ -173,7 +178,7 @@ def test_a_form_says_that_a_picture_is_missing():
 
 
 def test_an_endpoint_has_the_names_defaults_and_words_of_its_operation(tmp_path):
-    operation = Operation("count", "Count.", [COUNT, params.Given("x", 0, http=False)], [], iter)
+    operation = Operation("count", "Count.", [COUNT, params.Switch("x", http=False)], [], iter)
     with gr.Blocks() as page:
         operation.publish(Models(tmp_path))
     (endpoint,) = page.get_api_info()["named_endpoints"].items()
