@@ -258,9 +258,10 @@ def opens(studio: Studio, box: PhotoBox, status: gr.HTML, hint: str) -> None:
 
     def look(model: str, document: Any) -> tuple[Any, Any]:
         try:
-            answer = opened(document, studio.models.get(model).shape[-1])
-        except ValueError as error:  # of the picture, or there is no such model
-            return imaging.PictureError(str(error)), gr.skip()
+            with wiring.sentences():
+                answer = opened(document, studio.models.get(model).shape[-1])
+        except gr.Error as error:
+            return imaging.PictureError(str(error.message)), gr.skip()
         quiet = (document or {}).get("restored")
         return answer, gr.skip() if quiet else views.note_html(hint)
 

@@ -200,6 +200,20 @@ def test_the_square_is_moved_turned_and_sized_by_keys_and_numbers(visit, photo_f
     assert float(page.input_value(f"{BOX} .numbers input[name=x]")) == 400
 
 
+def test_a_face_of_the_studio_is_sent_painted_on_filled_and_remembered(visit):
+    page = visit("Inpaint")
+    page.wait_for_selector(f"{FILLS} .keep")
+    seen = page.evaluate(VALUE)
+    page.locator("#inpaint-samples .picture").nth(3).click()
+    page.wait_for_function(f"seen => ({VALUE})() !== seen", arg=seen)
+    page.wait_for_function(f"!document.querySelector('{FILLS} .keep')")  # of the face before
+    page.click(f"{BOX} .masks >> text=mouth")
+    fill(page)
+    page = visit("Inpaint")
+    page.wait_for_selector(f"{FILLS} .keep")
+    wait_for_mask(page, True)
+
+
 def test_a_photo_that_is_taken_out_is_forgotten(visit, photo_file):
     page = visit("Inpaint")
     bring(page, photo_file)
