@@ -36,17 +36,17 @@ export function dragged(crop, kind, view, from, to) {
   return { ...crop, angle: crop.angle + angle(b) - angle(a) };
 }
 
-export function drawFrame(context, crop, view, active) {
-  const { points, top, knob } = handles(crop, view);
+export function drawFrame(context, crop, view, size, active) {
+  const { points, top: edge, knob } = handles(crop, view);
   const px = view.density();
-  const { width, height } = context.canvas;
   const outline = new Path2D();
   points.forEach((point, index) => {
     outline[index ? "lineTo" : "moveTo"](...point);
   });
   outline.closePath();
   const around = new Path2D();
-  around.rect(0, 0, width, height);
+  const [left, top] = map(view.matrix(), [0, 0]);
+  around.rect(left, top, size.width * view.scale(), size.height * view.scale());
   around.addPath(outline);
   context.fillStyle = active ? "rgb(2 6 23 / .55)" : "rgb(2 6 23 / .28)";
   context.fill(around, "evenodd");
@@ -58,7 +58,7 @@ export function drawFrame(context, crop, view, active) {
     context.stroke(outline);
     if (!active) continue;
     context.beginPath();
-    context.moveTo(...top);
+    context.moveTo(...edge);
     context.lineTo(...knob);
     context.stroke();
   }

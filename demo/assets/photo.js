@@ -248,7 +248,8 @@ export function mount(element, { props, trigger, watch, upload, options }) {
     }
     context.setTransform(1, 0, 0, 1, 0, 0);
     if (!crop || state.held || split !== null) return look();
-    if (!stage || state.tool === "square") drawFrame(context, crop, view, state.tool === "square");
+    const active = state.tool === "square";
+    if (!stage || active) drawFrame(context, crop, view, state.size, active);
     if (state.cursor) drawCursor(context);
     return look();
   }

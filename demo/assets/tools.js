@@ -102,7 +102,7 @@ export function makeToolbar(bar, row, { label, paint, presets, act }) {
   size.addEventListener("input", () => act("brush", Number(size.value)));
   const brushes = group(PAINTING);
   brushes.append(size);
-  const painting = [brushes, group(MOVING), group(TIME), group(MASK), group([...VIEW, COMPARE])];
+  const painting = [brushes, group(MOVING), group(TIME), group([...VIEW, COMPARE]), group(MASK)];
   if (!paint) bar.append(Object.assign(document.createElement("b"), { textContent: label }));
   bar.append(group(PICTURE), ...(paint ? painting : [group(TIME)]));
   if (paint) {

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from demo import media
-from demo.export import Made, ResultExport
+from demo.export import PICTURES, Made, ResultExport
 from demo.operation import Film, Operation, Picture, Pictures
 from demo.photos.box import EMPTY, PhotoBox
 from demo.photos.candidates import Edits
@@ -32,8 +32,8 @@ class PhotoExport(ResultExport):
         self.inputs = [self.last, box]
 
     def offered(self) -> dict[str, str]:
-        """The photo first."""
-        return PHOTO | super().offered()
+        """The photo; single pictures are in the ZIP file."""
+        return PHOTO | {k: text for k, text in super().offered().items() if k not in PICTURES}
 
     def keep(self, result: Result) -> Result:
         """What `last` shall hold of a result: no decoded photo."""

@@ -26,7 +26,7 @@ from demo.tabs import generate
 from demo.typical import unlike
 from sbcore import DEFAULTS, Bridge, preset_holes
 
-EXAMPLE_FACE, EXAMPLE_MASK = 1, "eyes"
+EXAMPLE_FACE, EXAMPLE_MASK, EXAMPLE_SEED = 5, "mouth", 6  # good ones
 PHOTO = "inpaint-photo"
 SENDS = (("a", "use as A"), ("b", "use as B"))
 OPENED = "Paint over what shall be new, or take a ready mask; then press Fill."
@@ -177,7 +177,8 @@ def build(studio: tab.Studio) -> tab.Tab:
         face = drawn[EXAMPLE_FACE]
         given = Photo.drawn(face)
         mask = Mask(preset_holes(given.size)[EXAMPLE_MASK])
-        result = OPERATION.result(model=bridge, image=given, mask=mask, paste=True)
+        values = {"image": given, "mask": mask, "seed": EXAMPLE_SEED, "paste": True}
+        result = OPERATION.result(model=bridge, **values)
         picks = views.samples(drawn, (("inpaint", "use"),))
         example = Given(face, EXAMPLE_MASK, example=True)
         fills, drawn = show(result)
