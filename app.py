@@ -7,6 +7,7 @@ from pathlib import Path
 
 from demo import page
 from demo.models import Models
+from demo.server.serve import own_names, serve
 
 EXAMPLES = """examples:
   python app.py                                     what is in checkpoints/, on this machine
@@ -45,6 +46,18 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--port", type=int, help="port to listen on (default: the first free from 7860)"
     )
     parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        help="name that the studio may be called by in addresses, beside this machine's; may be "
+        "given several times; *: any (default: none)",
+    )
+    parser.add_argument(
+        "--behind-proxy",
+        action="store_true",
+        help="trust what a proxy says in X-Forwarded headers (default: off)",
+    )
+    parser.add_argument(
         "--share", action="store_true", help="a temporary public address (default: off)"
     )
     parser.add_argument(
@@ -57,11 +70,14 @@ def main() -> None:
     """Read the command line and serve the page."""
     options = parse_arguments()
     models = Models(options.checkpoints, tuple(options.model), options.device)
-    page.build(models).launch(
+    serve(
+        lambda: page.build(models),
         server_name=options.host,
         server_port=options.port,
         share=options.share,
         inbrowser=options.open,
+        hosts=(*own_names(), *options.allow_host),
+        proxied=options.behind_proxy,
         **page.LAUNCH,
     )
 

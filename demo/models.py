@@ -10,6 +10,7 @@ import json
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from sbcore import Bridge, CheckpointError, TranslationBridge, load
 
@@ -46,6 +47,11 @@ class Models:
         """Names of the models that translate, the default first; those that may come last."""
         kinds = self._kinds.items()
         return [name for kind in (TRANSLATES, None) for name, found in kinds if found == kind]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """For hosts: names on offer, and those that are in memory."""
+        return {"models": self.names, "loaded": sorted(self._loaded)}
 
     def get(self, name: str | None = None) -> Bridge:
         """The model of that name that draws pictures; None for the default.

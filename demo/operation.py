@@ -21,7 +21,9 @@ from demo import media, recipe
 from demo.models import Models
 from demo.params import REQUIRED, Param, check
 from demo.runs import Result, Update
-from demo.wiring import QUEUE, sentences
+from demo.server.queue import QUEUE
+from demo.server.turns import Waiting
+from demo.wiring import brief_session, sentences, shared
 
 
 @dataclass(frozen=True)
@@ -120,15 +122,20 @@ class Operation:
         """
         params = [param for param in self.params if param.http]
         names = [param.name for param in params]
+        nothing = [None] * len(self.outputs)
+
+        def answers(folder: Path, given: dict[str, Any]) -> Iterator[Any]:
+            for moment in self.start(models, given):
+                if isinstance(moment, Result):
+                    yield *self.save(moment, folder), moment.report.facts()
+                else:  # a yield between evaluations is where a cancelled call stops
+                    yield *nothing, {"progress": round(moment.fraction, 3)}
 
         def call(*values: Any) -> Iterator[Any]:
-            with sentences(), downloads() as folder:
-                for moment in self.start(models, dict(zip(names, values, strict=True))):
-                    if isinstance(moment, Result):
-                        yield *self.save(moment, folder), moment.report.facts()
-                    else:  # a yield between evaluations is where a cancelled call stops
-                        waiting = {"progress": round(moment.fraction, 3)}
-                        yield *[None] * len(self.outputs), waiting
+            with sentences(), brief_session(), downloads() as folder:
+                for answer in shared(answers(folder, dict(zip(names, values, strict=True)))):
+                    waits = isinstance(answer, Waiting)
+                    yield (*nothing, {"waiting": str(answer)}) if waits else answer
 
         call.__name__, call.__annotations__ = self.name, {}
         call.__signature__ = inspect.Signature(  # type: ignore[attr-defined]

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 from gradio_client.utils import is_file_obj_with_meta
 from starlette.middleware import Middleware
 
 from demo import assets, imaging, keys, restore, transfer
 from demo.link_preview import LinkPreview
 from demo.models import Models
+from demo.server.gate import Gate
+from demo.server.queue import CAPACITY, Door
+from demo.server.turns import TURNS
 from demo.tab import Studio, Tab
 from demo.tabs import about, denoise, evolution, generate, inpaint, interpolate, lab, translate
 from demo.theme import THEME
 from demo.wiring import QUIET, attempt
-from sbcore import CheckpointError
+from sbcore import CheckpointError, __version__
 
 TITLE = "Schrödinger Bridge Studio"
 PROMISE = "Paint over a part of a face, morph two faces, dream up new ones – on your own computer."
 NO_UPLOAD = "A file must be uploaded first: a path alone is not taken."
 DATA_ADDRESS = "Please upload the picture as a file: an address with data in it is not read."
+UNFIT = "What was sent does not fit: see /api for what {name} takes."
+COUNT = "{name} takes {wanted} values ({names}), got {given}."
 TABS = {
     "Generate": generate,
     "Evolution": evolution,
@@ -48,7 +56,10 @@ LAUNCH = {
     "allowed_paths": [],
     "pwa": False,
     "favicon_path": assets.FAVICON,
+    "max_threads": CAPACITY + 24,  # those that wait for their turn, and what is not queued
+    "state_session_capacity": 400,
 }
+log = logging.getLogger(__name__)
 
 
 class Page(gr.Blocks):
@@ -58,18 +69,55 @@ class Page(gr.Blocks):
     those files for being uploads that say they are files, though its components read others too.
     """
 
-    def launch(self, **options: Any) -> Any:
-        """Serve it; a link to it says what it is."""
+    def queue(self, **options: Any) -> Any:
+        """Queue as Gradio does, behind a `Door`."""
+        super().queue(**options)
+        self._queue = Door(True, self.max_threads, 1, None, self, default_concurrency_limit=1)
+        return self
+
+    def launch(
+        self,
+        *,
+        hosts: Collection[str] = (),
+        frames: Collection[str] = (),
+        proxied: bool = False,
+        **options: Any,
+    ) -> Any:
+        """Serve it behind a `Gate`, which takes the first three; a link to it says what it is."""
+        gate = Middleware(
+            Gate,
+            endpoints=[fn.api_name for fn in self.fns.values() if fn.api_visibility == "public"],
+            folder=Path(get_upload_folder()),
+            health=self.health,
+            hosts=hosts,
+            frames=frames,
+            proxied=proxied,
+        )
         preview = Middleware(LinkPreview, title=TITLE, text=PROMISE)
-        return super().launch(app_kwargs={"middleware": [preview]}, **options)
+        return super().launch(app_kwargs={"middleware": [gate, preview]}, **options)
+
+    def leave(self) -> None:
+        """Refuse new runs from now on."""
+        self._queue.leaving = True
+
+    def health(self) -> dict[str, Any]:
+        """What a host wants to know: whether it serves, what is loaded, how many runs there are."""
+        status = "leaving" if self._queue.leaving else "ok"
+        return {"status": status, "version": __version__, "runs": len(TURNS), **self.models.state}
 
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], *rest: Any, **options: Any
     ) -> list[Any]:
-        """Look at what came in before any component does."""
-        if refusal := _refusal(inputs):
+        """Look at what came in before any component does; what does not fit is a sentence."""
+        if refusal := _refusal(inputs) or _miscounted(block_fn, inputs):
             raise gr.Error(refusal, print_exception=False)
-        return await super().preprocess_data(block_fn, inputs, *rest, **options)
+        try:
+            return await super().preprocess_data(block_fn, inputs, *rest, **options)
+        except gr.Error:
+            raise
+        except Exception as error:
+            log.info("what was sent does not fit: %s", type(error).__name__)
+            raise gr.Error(UNFIT.format(name=block_fn.api_name), print_exception=False) from error
 
 
 def _refusal(value: Any) -> str | None:
@@ -82,6 +130,16 @@ def _refusal(value: Any) -> str | None:
             return NO_UPLOAD
         value = list(value.values())
     return next(filter(None, map(_refusal, value)), None) if isinstance(value, list) else None
+
+
+def _miscounted(block_fn: Any, inputs: list[Any]) -> str | None:
+    """What is said where there are too few or too many values."""
+    names = [block.label or "" for block in block_fn.inputs]
+    if len(inputs) == len(names):
+        return None
+    listed = ", ".join(names) if block_fn.api_visibility == "public" else "see the page"
+    counts = {"wanted": len(names), "given": len(inputs)}
+    return COUNT.format(name=str(block_fn.api_name).capitalize(), names=listed, **counts)
 
 
 def build(models: Models) -> gr.Blocks:
@@ -104,7 +162,8 @@ def build(models: Models) -> gr.Blocks:
             if tab.operation is not None:
                 tab.operation.publish(models)
     # A direct call would run beside the queue, and past its limits.
-    return page.queue(api_open=False, max_size=20, default_concurrency_limit=1)
+    page.models = models
+    return page.queue(api_open=False)
 
 
 def _header(models: Models) -> tuple[gr.Dropdown, gr.HTML]:

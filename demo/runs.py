@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from demo.pace import PACE
 from sbcore import DEFAULTS, SOLVERS, Bridge, Step
 
 PREVIEWS_PER_SECOND = 10
@@ -30,7 +29,7 @@ class Update:
 
     step: Step
     seconds: float
-    """Since the start."""
+    """Computed so far; what others computed meanwhile does not count."""
     shown: Any = None
     """What there is to see so far; None: nothing new."""
     halt: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
@@ -134,18 +133,16 @@ def watch(run: Iterable[Step], per_second: float = PREVIEWS_PER_SECOND) -> Itera
 
     The consumer may leave at any of them, or `Update.stop` it: then there are no more.
     """
-    start, shown, halt = time.monotonic(), -math.inf, threading.Event()
-    try:
-        for step in run:
-            now = time.monotonic()
-            if step.final or now - shown >= 1 / per_second:
-                shown, update = now, Update(step, now - start, halt=halt)
-                PACE.goes(halt, update.seconds_left)
-                yield update
-                if halt.is_set():
-                    return
-    finally:
-        PACE.over(halt, time.monotonic() - start)
+    seconds, shown, halt = 0.0, -math.inf, threading.Event()
+    resumed = time.monotonic()
+    for step in run:
+        now = time.monotonic()
+        if step.final or now - shown >= 1 / per_second:
+            seconds += now - resumed
+            yield Update(step, seconds, halt=halt)
+            if halt.is_set():
+                return
+            shown = resumed = time.monotonic()
 
 
 def pictures(batch: Any) -> list[np.ndarray]:

@@ -15,8 +15,8 @@ from PIL import Image
 
 from demo import assets, media, recipe
 from demo import film as films
-from demo.pace import spell, waiting
 from demo.runs import Report, Update
+from demo.server.turns import Waiting, spell
 
 
 def data_uri(picture: np.ndarray | Image.Image, recipe: dict[str, Any] | None = None) -> str:
@@ -190,8 +190,12 @@ def note_html(text: str, clears: bool = False) -> str:
     return f'<div class="status"{" data-clears" * clears}>{html.escape(text)}</div>'
 
 
+def waiting_html(waiting: Waiting) -> Any:
+    """How many are before a visitor; nothing new where the run has begun."""
+    return note_html(str(waiting)) if waiting.before else gr.skip()
+
+
 def status_component(value: str = "") -> gr.HTML:
     """The status line, below what starts a run."""
     js = assets.script("status.js")
-    options = {"server_functions": [waiting], "elem_classes": "status-line"}
-    return gr.HTML(value, js_on_load=js, min_height=36, **options)
+    return gr.HTML(value, js_on_load=js, min_height=36, elem_classes="status-line")

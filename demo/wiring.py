@@ -14,13 +14,14 @@ from gradio.context import LocalContext
 
 from demo import media, views
 from demo.runs import Stopped
+from demo.server.queue import LISTENERS, QUEUE
+from demo.server.turns import TURNS, Waiting
 
 log = logging.getLogger(__name__)
-# Every handler that computes shares this: one run at a time on a small machine.
-QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}
-# And every handler that only rearranges the page, this.
+# Every handler that only rearranges the page, this.
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 WAITING = "Stopped before it began."
+UNHEARD = "Nobody listened to this run any more, and it was ended."
 OOPS = "Something went wrong on our side, and the run was given up; the studio goes on."
 
 
@@ -42,6 +43,29 @@ def _sentence(error: Exception) -> str:
     """The message with a capital and a full stop; the engine's have neither."""
     text = str(error).rstrip(".")
     return f"{text[:1].upper()}{text[1:]}."
+
+
+@contextmanager
+def brief_session() -> Iterator[None]:
+    """Forget what Gradio keeps of a caller who has no page: half a megabyte a call."""
+    try:
+        yield
+    finally:
+        page = LocalContext.blocks.get(None)
+        sessions = page.state_holder.session_data if page and visitor() else {}
+        if visitor() in sessions and not sessions[visitor()].state_data:
+            sessions.pop(visitor())
+            page.state_holder.time_last_used.pop(visitor(), None)
+
+
+def shared(moments: Iterator[Any]) -> Iterator[Any]:
+    """Hand on a run, in turns with others (`Turns.share`), as long as somebody listens."""
+    request = LocalContext.request.get(None)
+    names = {visitor(), LocalContext.event_id.get(None) or ""} if request else set()
+    for moment in TURNS.share(moments, visitor()):
+        if names and all(map(LISTENERS.silent, names)):
+            raise gr.Error(UNHEARD, print_exception=False)
+        yield moment
 
 
 def attempt(work: Callable[..., Sequence[Any]], count: int) -> Callable[..., Sequence[Any]]:
@@ -82,7 +106,9 @@ def compute(
         try:
             with sentences():
                 moments = handler(*values)
-                yield from stops.reach(moments) if stops else moments
+                for moment in shared(stops.reach(moments) if stops else moments):
+                    waits = isinstance(moment, Waiting)
+                    yield said(views.waiting_html(moment)) if waits else moment
         except Stopped:
             yield said(views.note_html("Stopped; what was drawn so far stays."))
         except gr.Error as error:
@@ -107,11 +133,11 @@ class Stops:
 
     def begin(self) -> None:
         """The visitor has pressed the primary button; the run waits for its turn."""
-        self._runs[_visitor()] = _Run()
+        self._runs[visitor()] = _Run()
 
     def ask(self) -> bool:
         """The visitor has pressed Stop: False where the run waits still."""
-        run = self._runs.get(_visitor())
+        run = self._runs.get(visitor())
         if run is None:  # it has just ended
             return True
         run.asked = True
@@ -119,7 +145,7 @@ class Stops:
 
     def reach(self, moments: Iterator[Any]) -> Iterator[Any]:
         """Hand on what a handler yields, and throw `Stopped` into it when that is asked for."""
-        run = self._runs.setdefault(_visitor(), _Run())
+        run = self._runs.setdefault(visitor(), _Run())
         run.begun, told = True, False
         try:
             moment = next(moments, None)
@@ -133,7 +159,7 @@ class Stops:
             return
         finally:
             moments.close()
-            self._runs.pop(_visitor(), None)
+            self._runs.pop(visitor(), None)
 
 
 @dataclass
@@ -144,8 +170,8 @@ class _Run:
     asked: bool = False
 
 
-def _visitor() -> str:
-    """Who the event under way is from."""
+def visitor() -> str:
+    """Who the event under way is from: their session."""
     request = LocalContext.request.get(None)
     return getattr(request, "session_hash", None) or ""
 

@@ -1,9 +1,6 @@
-// The status line: buttons copy the recipe, or a link that restores all controls; who waits for
-// others reads how long. Gradio says "queue: 1/2 | 10.3/3.3s" of that, and knows the place, but not
-// what the run before does.
-const LOOK = 500; // milliseconds
+// The status line: buttons copy the recipe, or a link that restores all controls.
 
-export function mount(element, { server, trigger, watch }) {
+export function mount(element, { trigger, watch }) {
   element.addEventListener("click", async (event) => {
     const button = event.target.closest("button[data-recipe], button[data-link]");
     if (!button) return;
@@ -15,20 +12,6 @@ export function mount(element, { server, trigger, watch }) {
 
   // A run that waits still cannot hear of Stop: it is the page that takes it out of the queue.
   watch("value", () => element.querySelector("[data-clears]") && trigger("clear"));
-
-  const block = element.closest(".block");
-  if (!block) return;
-  const line = Object.assign(document.createElement("p"), { className: "waiting", role: "status" });
-  block.append(line);
-
-  async function look() {
-    const said = block.checkVisibility() && block.querySelector(".progress-text")?.textContent;
-    const place = Number(said?.match?.(/queue: (\d+)/)?.[1]);
-    line.textContent = place ? await server.waiting(place).catch(() => "") : "";
-    setTimeout(look, LOOK);
-  }
-
-  setTimeout(look, LOOK);
 }
 
 async function copy(text) {

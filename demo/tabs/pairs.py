@@ -14,8 +14,8 @@ import numpy as np
 
 from demo import params, plane, tab, views, wiring
 from demo.inputs import Dial
-from demo.pace import spell
 from demo.runs import Report, Stopped
+from demo.server.turns import spell
 from sbcore import (
     DIRECTIONS,
     DISTRIBUTIONS,

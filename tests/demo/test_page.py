@@ -17,6 +17,7 @@ from demo.operation import Operation, Pictures
 from demo.params import Model, Picture, Whole
 from demo.photos.box import PhotoBox
 from demo.runs import Report, Result, Update
+from demo.server.queue import CAPACITY
 from demo.tab import Accepts, Form, Tab, operate
 from demo.tabs import generate
 from demo.wiring import run_buttons
@@ -223,7 +224,7 @@ def test_all_that_computes_is_a_generator_in_one_queue_and_all_else_stays_out(bu
     for block in built.fns.values():
         if block.queue:
             assert inspect.isgeneratorfunction(block.fn)
-            assert block.concurrency_id == "model" and block.concurrency_limit == 1
+            assert (block.concurrency_id, block.concurrency_limit) == ("model", CAPACITY)
         else:
             assert block.api_visibility == "private"
 
