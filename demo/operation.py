@@ -122,7 +122,7 @@ class Operation:
         """
         params = [param for param in self.params if param.http]
         names = [param.name for param in params]
-        nothing = [None] * len(self.outputs)
+        nothing = (None,) * len(self.outputs)
 
         def answers(folder: Path, given: dict[str, Any]) -> Iterator[Any]:
             for moment in self.start(models, given):
@@ -133,9 +133,13 @@ class Operation:
 
         def call(*values: Any) -> Iterator[Any]:
             with sentences(), brief_session(), downloads() as folder:
+                latest = nothing
                 for answer in shared(answers(folder, dict(zip(names, values, strict=True)))):
-                    waits = isinstance(answer, Waiting)
-                    yield (*nothing, {"waiting": str(answer)}) if waits else answer
+                    if not isinstance(answer, Waiting):
+                        latest = answer
+                    elif answer.before:
+                        latest = *nothing, {"waiting": str(answer)}
+                    yield latest  # what is yielded last is the answer of the call
 
         call.__name__, call.__annotations__ = self.name, {}
         call.__signature__ = inspect.Signature(  # type: ignore[attr-defined]

@@ -18,6 +18,7 @@ from starlette.middleware import Middleware
 from demo import assets, imaging, keys, restore, transfer
 from demo.link_preview import LinkPreview
 from demo.models import Models
+from demo.server import logs
 from demo.server.gate import Gate
 from demo.server.queue import CAPACITY, Door
 from demo.server.turns import TURNS
@@ -31,7 +32,7 @@ TITLE = "Schrödinger Bridge Studio"
 PROMISE = "Paint over a part of a face, morph two faces, dream up new ones – on your own computer."
 NO_UPLOAD = "A file must be uploaded first: a path alone is not taken."
 DATA_ADDRESS = "Please upload the picture as a file: an address with data in it is not read."
-UNFIT = "What was sent does not fit: see /api for what {name} takes."
+UNFIT = "What was sent to {name} is not what it takes: please look it up in the documentation."
 COUNT = "{name} takes {wanted} values ({names}), got {given}."
 TABS = {
     "Generate": generate,
@@ -86,6 +87,8 @@ class Page(gr.Blocks):
         """Serve it behind a `Gate`, which takes the first three; a link to it says what it is."""
         gate = Middleware(
             Gate,
+            functions=self.fns.keys(),
+            knows=self._queue.knows,
             endpoints=[fn.api_name for fn in self.fns.values() if fn.api_visibility == "public"],
             folder=Path(get_upload_folder()),
             health=self.health,
@@ -104,6 +107,12 @@ class Page(gr.Blocks):
         """What a host wants to know: whether it serves, what is loaded, how many runs there are."""
         status = "leaving" if self._queue.leaving else "ok"
         return {"status": status, "version": __version__, "runs": len(TURNS), **self.models.state}
+
+    async def process_api(self, *given: Any, request: Any = None, **options: Any) -> Any:
+        """Remember whose request is being worked on, for the log."""
+        scope = getattr(getattr(request, "request", None), "scope", None) or {}
+        logs.REQUEST.set(scope.get("request_name", ""))
+        return await super().process_api(*given, request=request, **options)
 
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], *rest: Any, **options: Any

@@ -31,14 +31,17 @@ def own_folder() -> Iterator[Path]:
     folder, before = Path(tempfile.mkdtemp(prefix=PREFIX)), tempfile.tempdir
     environment = os.environ.get("GRADIO_TEMP_DIR")
     with FileLock(folder / LOCK):
-        tempfile.tempdir = os.environ["GRADIO_TEMP_DIR"] = str(folder)
+        # Apart, for Gradio copies what it is to serve out of the one into the other.
+        for name in ("work", "files"):
+            (folder / name).mkdir()
+        tempfile.tempdir = str(folder / "work")
+        os.environ["GRADIO_TEMP_DIR"] = str(folder / "files")
         try:
             yield folder
         finally:
             tempfile.tempdir = before
-            os.environ.pop("GRADIO_TEMP_DIR")
-            if environment is not None:
-                os.environ["GRADIO_TEMP_DIR"] = environment
+            del os.environ["GRADIO_TEMP_DIR"]
+            os.environ |= {"GRADIO_TEMP_DIR": environment} if environment else {}
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse
@@ -41,6 +41,7 @@ STREAM = re.compile(rf"{API}/(queue/data|call/(v2/)?\w+/(?P<event>\w+))")
 UPLOADED = re.compile(rf'{FILES}/[^"\\?#]+')
 WITH_PATHS = ("application/json", "text/event-stream", "text/html")
 NOTHING = "There is nothing at this address."
+UNKNOWN = "This run is not known here, or its result has been fetched already."
 REASONS = {
     400: "This request cannot be understood.",
     403: "This is not open to you.",
@@ -76,6 +77,8 @@ class Gate:
     Args:
         app: Gradio's.
         endpoints: Names that may be called.
+        functions: Numbers of the handlers, which the page calls.
+        knows: Whether a run, or a session with one, is there to be listened to.
         folder: Temporary files of this start; outside it is called `FILES`.
         hosts: Names beside this machine's that the server may be called by; "*": any.
         frames: Origins beside its own that may show the page in a frame.
@@ -86,6 +89,8 @@ class Gate:
 
     app: Any
     endpoints: Collection[str]
+    functions: Collection[int]
+    knows: Callable[[str], bool]
     folder: Path
     hosts: Collection[str] = ()
     frames: Collection[str] = ()
@@ -102,30 +107,43 @@ class Gate:
             await self.app(scope, receive, send)
             return
         name, began = new_request(), time.monotonic()
+        scope["request_name"] = name
         answer = Answer(self, scope, send, name)
         try:
             receive = await self._admit(scope, receive)
             if (own := self._own(scope["path"])) is not None:
                 await own(scope, receive, answer.send)
                 return
-            with_listener = _listening(scope)
-            LISTENERS.come(*with_listener)
-            try:
-                await self.app(scope, receive, answer.send)
-            finally:
-                LISTENERS.go(*with_listener)
+            await self._listen(scope, receive, answer)
         except Refused as refusal:
             status, sentence = refusal.args
             await JSONResponse({"detail": sentence}, status)(scope, receive, answer.send)
         except Exception:
             log.exception("a request failed")
             if not answer.begun:
-                await JSONResponse({"detail": REASONS[500]}, 500)(scope, receive, answer.send)
+                # Gradio fails there where the names are not those of the parameters.
+                status = 422 if "/call/v2/" in scope["path"] else 500
+                await JSONResponse({"detail": REASONS[status]}, status)(scope, receive, answer.send)
         finally:
             facts = {"method": scope["method"], "status": answer.status, "request": name}
             facts["seconds"] = round(time.monotonic() - began, 3)
             if scope["method"] == "POST" or answer.status >= 400:
                 log.info("request", extra={"facts": facts | {"route": _route(scope["path"])}})
+
+    async def _listen(self, scope: Any, receive: Any, answer: Answer) -> None:
+        """Serve what is Gradio's; who reads a stream of events listens to its run."""
+        stream = STREAM.fullmatch(scope["path"])
+        names = []
+        if stream is not None and scope["method"] == "GET":
+            query = parse_qs(scope["query_string"].decode("latin-1"))
+            names = [stream["event"] or query.get("session_hash", [""])[0]]
+            if not self.knows(names[0]):
+                raise Refused(404, UNKNOWN)
+        LISTENERS.come(*names)
+        try:
+            await self.app(scope, receive, answer.send)
+        finally:
+            LISTENERS.go(*names)
 
     async def _admit(self, scope: Any, receive: Any) -> Any:
         """Check the request: the way to read its body from now on."""
@@ -141,7 +159,7 @@ class Gate:
         if route is None:
             raise Refused(404, NOTHING)
         if not reading and route["name"] and route["name"] not in self.endpoints:
-            raise Refused(404, f"There is no endpoint {route['name']!r:.40}: see /api.")
+            raise Refused(404, f"There is no endpoint {route['name']!r:.40}: please look them up.")
         if not self.proxied:
             kept = [pair for pair in scope["headers"] if not pair[0].startswith(b"x-forwarded")]
             scope["headers"] = kept
@@ -206,7 +224,8 @@ class Gate:
                 raise Refused(413, "The body is too large: at most 16 MB, please.")
             if not message.get("more_body"):
                 break
-        text = body.decode("utf-8", "replace")
+        self._check_body(scope["path"], body)
+        text = body.decode()
         for name in UPLOADED.findall(text):
             if not self._may(unquote(name), visitor):
                 raise Refused(404, "This upload is not there: please upload the picture again.")
@@ -219,6 +238,18 @@ class Gate:
             return messages.pop() if messages else await receive()
 
         return again
+
+    def _check_body(self, path: str, body: bytes) -> None:
+        """Refuse what is no JSON, and what is for no handler."""
+        try:
+            value = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise Refused(422, REASONS[422]) from error
+        numbered = path.rstrip("/") in (f"{API}/run/predict", f"{API}/queue/join")
+        if not isinstance(value, dict):
+            raise Refused(422, REASONS[422])
+        if numbered and value.get("fn_index") not in self.functions:
+            raise Refused(404, "There is no such function on the page: please reload it.")
 
     def left(self, names: list[str], visitor: str) -> None:
         """Remember whose uploads these are."""
@@ -293,19 +324,8 @@ def _sentence(status: int, body: bytes) -> str:
         detail = json.loads(body)["detail"]
     except (ValueError, KeyError, TypeError):
         detail = None
-    ours = isinstance(detail, str) and status in (403, 404, 411, 413, 421, 503, 507)
-    return detail if ours and detail.endswith(".") else REASONS.get(status, REASONS[400])
-
-
-def _listening(scope: Any) -> list[str]:
-    """What a stream listens to."""
-    stream = STREAM.fullmatch(scope["path"])
-    if stream is None or scope["method"] != "GET":
-        return []
-    if stream["event"]:
-        return [stream["event"]]
-    found = re.search(r"session_hash=([^&]+)", scope["query_string"].decode("latin-1"))
-    return [unquote(found[1])] if found else []
+    ours = isinstance(detail, str) and detail.endswith(".") and detail.isprintable()
+    return detail if ours and "/" not in detail else REASONS.get(status, REASONS[400])
 
 
 def _name_of(address: str) -> str:

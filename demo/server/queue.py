@@ -55,6 +55,12 @@ class Door(Queue):
     leaving = False
     """Whether the server is about to stop."""
 
+    def knows(self, name: str) -> bool:
+        """Whether there is a run to listen to, by its event, or a session with one."""
+        events = self.pending_event_ids_session.values()
+        sessions = self.pending_messages_per_session
+        return name in sessions or any(name in session for session in events)
+
     async def push(self, body: Any, request: Any, username: str | None) -> Any:
         """Let a call in, or not: (whether, its event or the reason, a word for the reason)."""
         if refusal := self._refusal(body):

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PATIENCE = 1.0  # seconds between two looks of a run that waits; there it can be ended
+AHEAD = 0.1  # seconds that a turn is kept for a run that has just had one
+STARVED = 5.0  # seconds of waiting after which a run comes first
 HALF_LIFE = 60.0  # seconds after which half of what a visitor has used is forgotten
-FOURTH = 4  # every so many turns go to whoever has waited longest
 END = object()
 
 
@@ -39,24 +40,27 @@ class Waiting:
 class _Run:
     visitor: str
     came: float = field(default_factory=time.monotonic)
-    since: float = 0.0
-    """When it began to wait for its turn."""
+    since: float = field(default_factory=time.monotonic)
+    """When it had its last turn, or came."""
     used: float = 0.0
     """Seconds of its turns."""
+    called: threading.Event = field(default_factory=threading.Event)
+    """Set while it is its turn."""
 
 
 class Turns:
     """Shares the machine fairly among runs.
 
-    Three of four turns go to the run whose visitor has used least lately, so that a short one
-    passes long ones; the fourth to the one that has waited longest, so that none starves.
+    A turn goes to the run whose visitor has used least lately, so that a short one passes long
+    ones; but first to one that has waited long, so that none starves.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Condition()
+        self._lock = threading.Lock()
         self._runs: set[_Run] = set()
         self._waiting: set[_Run] = set()
-        self._free, self._turn = True, 0
+        self._turn: _Run | None = None
+        self._kept_until = 0.0  # for the run whose turn it is, until it takes it
         self._used: dict[str, tuple[float, float]] = {}  # by visitor: seconds, when
         # One thread for all: each that computes would keep helpers and memory of its own.
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="turns")
@@ -108,22 +112,30 @@ class Turns:
 
     def _take(self, run: _Run) -> bool:
         """Wait for a turn, but not for long: whether it came."""
+        limit = time.monotonic() + PATIENCE
         with self._lock:
-            if run not in self._waiting:
-                self._waiting.add(run)
-                run.since = time.monotonic()
-            if not self._lock.wait_for(lambda: self._free and self._next() is run, PATIENCE):
+            self._waiting.add(run)
+            self._call()
+        while not run.called.wait(AHEAD):
+            with self._lock:
+                self._call()
+            if time.monotonic() > limit:
+                return False
+        with self._lock:
+            if not run.called.is_set():  # it came too late, and was another's turn
                 return False
             self._waiting.remove(run)
-            self._free, self._turn = False, self._turn + 1
+            self._kept_until = math.inf
             return True
 
     def _give(self, run: _Run, seconds: float) -> None:
+        """The turn of a run is over; it may have the next one, too, if it comes back soon."""
         with self._lock:
-            self._free = True
             run.used += seconds
-            self._used[run.visitor] = (self._lately(run.visitor) + seconds, time.monotonic())
-            self._lock.notify_all()
+            run.since = time.monotonic()
+            self._used[run.visitor] = (self._lately(run.visitor) + seconds, run.since)
+            self._free(run)
+            self._call(run)
 
     def _leave(self, run: _Run) -> None:
         with self._lock:
@@ -132,13 +144,26 @@ class Turns:
             self._lasted.append(run.used)
             for visitor in [v for v in self._used if self._lately(v) < 0.01]:
                 del self._used[visitor]
-            self._lock.notify_all()
+            self._free(run)
+            self._call()
 
-    def _next(self) -> _Run:
-        """Whose turn it is, of those that wait."""
-        if self._turn % FOURTH == FOURTH - 1:
-            return min(self._waiting, key=lambda run: run.since)
-        return min(self._waiting, key=self._rank)
+    def _free(self, run: _Run) -> None:
+        if self._turn is run:
+            run.called.clear()
+            self._turn = None
+
+    def _call(self, *back: _Run) -> None:
+        """Say whose turn it is, of those that wait or will be back soon, if it is nobody's."""
+        if self._turn is not None and time.monotonic() > self._kept_until:
+            self._free(self._turn)
+        if self._turn is None and (candidates := {*self._waiting, *back}):
+            self._turn = min(candidates, key=self._order)
+            self._kept_until = time.monotonic() + AHEAD
+            self._turn.called.set()
+
+    def _order(self, run: _Run) -> tuple[Any, ...]:
+        starved = time.monotonic() - run.since > STARVED
+        return (0, run.since) if starved else (1, *self._rank(run))
 
     def _rank(self, run: _Run) -> tuple[float, float]:
         return self._lately(run.visitor), run.came

@@ -66,11 +66,12 @@ def test_a_short_run_passes_a_long_one():
     in_threads(long, short)
     begun = log.index(("short", "begin"))
     between = [name for name, what in log[begun : over["short"]] if what == "end"]
-    assert between.count("long") <= 5  # of four turns one goes to whoever has waited longest
+    assert between.count("long") <= 1  # the turn that was under way
     assert over["short"] < over["long"]
 
 
-def test_a_long_run_does_not_starve_among_ever_new_ones():
+def test_a_long_run_does_not_starve_among_ever_new_ones(monkeypatch):
+    monkeypatch.setattr("demo.server.turns.STARVED", 0.1)
     turns, log, stop = Turns(), [], threading.Event()
 
     def crowd(first):
@@ -85,7 +86,7 @@ def test_a_long_run_does_not_starve_among_ever_new_ones():
 
     in_threads(long, lambda: crowd(0), lambda: crowd(1))
     names = [name for name, what in log if what == "end"]
-    assert names.count("long") == 10 and len(names) <= 60
+    assert names.count("long") == 10 and len(names) <= 150
 
 
 def test_who_waits_is_told_what_for():
