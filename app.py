@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from demo import page
 from demo.models import Models
+from demo.server import budget
 from demo.server.serve import own_names, serve
 
 EXAMPLES = """examples:
@@ -53,6 +55,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "given several times; *: any (default: none)",
     )
     parser.add_argument(
+        "--public",
+        action="store_true",
+        help="strangers use it: limit what a run, a visitor and all may compute (default: on for "
+        "Spaces, else off)",
+        default="SPACE_ID" in os.environ,
+    )
+    parser.add_argument(
         "--behind-proxy",
         action="store_true",
         help="trust what a proxy says in X-Forwarded headers (default: off)",
@@ -69,6 +78,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """Read the command line and serve the page."""
     options = parse_arguments()
+    if options.public:
+        budget.restrict()
     models = Models(options.checkpoints, tuple(options.model), options.device)
     serve(
         lambda: page.build(models),

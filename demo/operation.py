@@ -21,9 +21,10 @@ from demo import media, recipe
 from demo.models import Models
 from demo.params import REQUIRED, Param, check
 from demo.runs import Result, Update
+from demo.server.budget import BUDGET, PACE
 from demo.server.queue import QUEUE
 from demo.server.turns import Waiting
-from demo.wiring import brief_session, sentences, shared
+from demo.wiring import brief_session, sentences, shared, visitor
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ class Operation:
     params: Sequence[Param]
     outputs: Sequence[Pictures | Picture | Film]
     run: Callable[..., Iterator[Update | Result]]
+    cost: Callable[..., int] | None = None
+    """By some of the parameters: network evaluations times pictures; None: hardly any."""
     repeats: bool = True
     """Whether a recipe can draw its results again; it is published then."""
 
@@ -90,13 +93,26 @@ class Operation:
         return next(param for param in self.params if param.name == name)
 
     def start(self, models: Models, given: Mapping[str, Any]) -> Iterator[Update | Result]:
-        """Check the parameters and run; errors as `params.check`."""
+        """Check the parameters and the budget, and run; errors as theirs."""
         values = check(self.params, given, models)
+        if self.cost:
+            BUDGET.spend(self.price_of(values), visitor())
         return self.recorded(self.run(**values), values)
+
+    @property
+    def priced(self) -> list[str]:
+        """The parameters that decide the cost."""
+        return list(inspect.signature(self.cost).parameters) if self.cost else []
+
+    def price_of(self, values: Mapping[str, Any]) -> int:
+        """The cost of a run with these checked parameters."""
+        return self.cost(**{name: values[name] for name in self.priced}) if self.cost else 0
 
     def recorded(self, run: Iterable[Any], values: Mapping[str, Any]) -> Iterator[Any]:
         """Hand on a run with these checked parameters; its result gets their recipe."""
         for moment in run:
+            if isinstance(moment, Result) and moment.report.stopped_at is None:
+                PACE.learn(self.name, self.price_of(values), moment.report.seconds)
             if isinstance(moment, Result) and self.repeats:
                 origin = recipe.origin(self.name, self.params, values)
                 origin["pixels"] = media.digests(moment.outputs.values())

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from sbcore import DEFAULTS, SOLVERS, Bridge, Step
+from sbcore import DEFAULTS, SOLVERS, Bridge, PaperMode, Step
 
 PREVIEWS_PER_SECOND = 10
+PAPER_STEPS = PaperMode().n2  # of a stage
 
 
 class Stopped(Exception):
@@ -166,6 +167,14 @@ def origin(
     """What a `Report` says of how pictures came about; the solver is the one that was used."""
     used = "euler_maruyama" if mode == "paper" else solver or DEFAULTS[task].solver
     return {"model": bridge.name, "seed": seed, "mode": mode, "solver": used}
+
+
+def evaluations(task: str, steps: int | None, mode: str = "fast") -> int:
+    """Network evaluations of a picture; in paper mode ``steps`` are those of each stage."""
+    if mode == "paper":
+        # Stage 1 takes three a step, the ratio twice and the denoiser; the last step is one more.
+        return (4 if task == "generate" else 1) * (steps or PAPER_STEPS) + 1
+    return steps or DEFAULTS[task].steps
 
 
 def check_mode(bridge: Bridge, mode: str) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
-from demo import imaging, views, wiring
+from demo import imaging, params, views, wiring
 from demo.export import ResultExport
 from demo.models import Models
 from demo.operation import Operation
@@ -18,6 +19,7 @@ from demo.params import Param, Picture, Seed
 from demo.photos.box import EMPTY, PhotoBox, opened
 from demo.recipe import Recipe
 from demo.runs import Result, Stopped, Update
+from demo.server.budget import PACE
 
 
 @dataclass(frozen=True)
@@ -251,6 +253,27 @@ def operate(
     wiring.run_and_stop(buttons, status, handler, form.inputs, [*outputs, *kept, form["seed"]])
     if export:
         export.wire(status)
+    if operation.cost:
+        _show_price(studio.models, operation, form, status)
+
+
+def _show_price(models: Models, operation: Operation, form: Form, status: gr.HTML) -> None:
+    """Say below the status line what a run with these controls will cost."""
+    names = [name for name in operation.priced if name in form.parts]
+    shown = [form[name] for name in names]
+    declared = [form.params[name] for name in names]
+
+    def price(*values: Any) -> str:
+        given = {param.name: param.default for param in operation.params}
+        with suppress(ValueError):  # it is said when it is run
+            given |= params.check(declared, dict(zip(names, values, strict=True)), models)
+            return html.escape(PACE.price(operation.name, operation.price_of(given)))
+        return ""
+
+    with status.parent:
+        line = gr.HTML(elem_classes="price", min_height=0)
+    gr.on([part.change for part in shown], price, shown, line, **wiring.QUIET)
+    status.change(price, shown, line, **wiring.QUIET)
 
 
 def opens(studio: Studio, box: PhotoBox, status: gr.HTML, hint: str) -> None:

@@ -14,6 +14,7 @@ from gradio.context import LocalContext
 
 from demo import media, views
 from demo.runs import Stopped
+from demo.server.budget import BUDGET
 from demo.server.queue import LISTENERS, QUEUE
 from demo.server.turns import TURNS, Waiting
 
@@ -62,7 +63,7 @@ def shared(moments: Iterator[Any]) -> Iterator[Any]:
     """Hand on a run, in turns with others (`Turns.share`), as long as somebody listens."""
     request = LocalContext.request.get(None)
     names = {visitor(), LocalContext.event_id.get(None) or ""} if request else set()
-    for moment in TURNS.share(moments, visitor()):
+    for moment in TURNS.share(moments, visitor(), BUDGET.check_seconds):
         if names and all(map(LISTENERS.silent, names)):
             raise gr.Error(UNHEARD, print_exception=False)
         yield moment

@@ -17,6 +17,7 @@ from sbcore.twostage.bridge import DEFAULTS, Bridge
 from sbcore.twostage.inversion import path_positions
 from sbcore.twostage.judge import TYPICAL
 from sbcore.twostage.paper import PaperMode
+from sbcore.twostage.repaint import EVALUATIONS as REPAINT_EVALUATIONS
 from sbcore.twostage.solvers import SOLVERS
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "DISTRIBUTIONS",
     "EXTENT",
     "PLANE_SOLVER",
+    "REPAINT_EVALUATIONS",
     "SOLVERS",
     "TYPICAL",
     "Bridge",

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -75,8 +75,19 @@ class Turns:
         with self._lock:
             return sum(run.visitor == visitor for run in self._runs)
 
-    def share(self, moments: Iterator[Any], visitor: str) -> Iterator[Any]:
-        """Hand on a generator, each moment computed in a turn of its own; `Waiting` meanwhile."""
+    def share(
+        self,
+        moments: Iterator[Any],
+        visitor: str,
+        check: Callable[[float], None] = lambda seconds: None,
+    ) -> Iterator[Any]:
+        """Hand on a generator, each moment computed in a turn of its own; `Waiting` meanwhile.
+
+        Args:
+            moments: The run.
+            visitor: Whose it is.
+            check: Called with the seconds of its turns so far; what it raises ends the run.
+        """
         run = _Run(visitor)
         with self._lock:
             self._runs.add(run)
@@ -92,6 +103,7 @@ class Turns:
                 if moment is END:
                     return
                 yield moment
+                check(run.used)
         finally:
             moments.close()
             self._leave(run)

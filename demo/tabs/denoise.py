@@ -168,6 +168,7 @@ OPERATION = Operation(
     ],
     outputs=[Picture("perturbed", "perturbed"), Pictures()],
     run=denoise,
+    cost=lambda count, steps, mode: count * runs.evaluations("denoise", steps, mode),
 )  # fmt: skip
 
 

@@ -113,6 +113,7 @@ OPERATION = Operation(
     ],
     outputs=[Film("evolution"), Picture("film strip", "strip")],
     run=evolve,
+    cost=lambda mode: runs.evaluations("generate", None, mode),
 )
 
 

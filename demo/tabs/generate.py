@@ -78,6 +78,7 @@ OPERATION = Operation(
     ],
     outputs=[Pictures()],
     run=generate,
+    cost=lambda count, steps, mode: count * runs.evaluations("generate", steps, mode),
 )  # fmt: skip
 
 

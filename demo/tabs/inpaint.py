@@ -24,7 +24,7 @@ from demo.photos.photo import Photo
 from demo.runs import Report, Result, Update
 from demo.tabs import generate
 from demo.typical import unlike
-from sbcore import DEFAULTS, Bridge, preset_holes
+from sbcore import DEFAULTS, REPAINT_EVALUATIONS, Bridge, preset_holes
 
 EXAMPLE_FACE, EXAMPLE_MASK, EXAMPLE_SEED = 5, "mouth", 6  # good ones
 PHOTO = "inpaint-photo"
@@ -103,6 +103,15 @@ def inpaint(
     yield Result(Filled(photo, hole, fills, patches, tiles), {"pictures": photos}, report, note)
 
 
+def cost(count: int, steps: int | None, method: str) -> int:
+    """Evaluations times pictures."""
+    if method == "side by side":
+        return 3 * count * runs.evaluations("inpaint", steps)
+    if method == "repaint":
+        return count * (steps or REPAINT_EVALUATIONS)
+    return count * runs.evaluations("inpaint", steps, "paper" if method == "algorithm2" else "fast")
+
+
 OPERATION = Operation(
     "inpaint",
     """Fill the white pixels of ``mask`` in ``image``.
@@ -131,6 +140,7 @@ OPERATION = Operation(
     ],
     outputs=[Pictures()],
     run=inpaint,
+    cost=cost,
 )  # fmt: skip
 
 

@@ -170,6 +170,7 @@ OPERATION = Operation(
     ],
     outputs=[Pictures(), Film("morph", boomerang=True)],
     run=interpolate,
+    cost=lambda frames, steps, mode: frames * runs.evaluations("interpolate", steps, mode),
 )  # fmt: skip
 COMPARISON = Operation(
     "compare",

@@ -222,6 +222,7 @@ OPERATION = Operation(
     ],
     outputs=[Pictures(), Picture("film strip", "strip")],
     run=translate,
+    cost=lambda model, count, steps, back: count * (1 + back) * (steps or model.steps),
 )  # fmt: skip
 
 

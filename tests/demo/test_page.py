@@ -91,7 +91,9 @@ def test_the_device_is_named_by_any_model_that_works(tmp_path):
 
 def test_paper_mode_takes_no_other_start(built):
     mode = next(b for b in built.blocks.values() if getattr(b, "label", "") == "Mode")
-    (block,) = (b for b in built.fns.values() if (mode._id, "change") in b.targets)
+    start = next(b for b in built.blocks.values() if getattr(b, "label", "") == "Start from")
+    changed = (b for b in built.fns.values() if (mode._id, "change") in b.targets)
+    (block,) = (b for b in changed if start in b.outputs)
     paper, fast = block.fn("paper"), block.fn("fast")
     assert paper["value"] == generate.DEFAULT_START and not paper["interactive"]
     assert fast["interactive"] and "value" not in fast and paper["info"] != fast["info"]
