@@ -84,14 +84,16 @@ class State:
         return f"{self.megabytes:.0f} MB, {self.threads} threads, {self.files} open files"
 
 
-def crowd(address: str, visitors: int, jobs: int, truth: list[int]) -> Counter[str]:
+def crowd(
+    address: str, visitors: int, jobs: int, truth: list[int], patience: float = 5
+) -> Counter[str]:
     """So many jobs by so many at once: how many were right, were refused, were wrong."""
 
     def visit(job: int) -> tuple[str, float]:
         found, seconds = Visitor(address).draw(job % SEEDS)
         if found == truth[job % SEEDS]:
             return "right", seconds
-        full = isinstance(found, str) and found.startswith(FULL) and seconds < 5
+        full = isinstance(found, str) and found.startswith(FULL) and seconds < patience
         return "told that the queue is full" if full else f"WRONG: {found}", seconds
 
     with ThreadPoolExecutor(visitors) as pool:

@@ -24,7 +24,7 @@ from demo.server.queue import LISTENERS
 log = logging.getLogger(__name__)
 API = "/gradio_api"
 FILES = "/files"  # what the folder of this start is called outside
-COOKIE = "visitor"
+COOKIE, HEALTH = "visitor", "/healthz"
 MOST_UPLOAD, MOST_BODY = 26 * 1024**2, 16 * 1024**2
 LOCAL = ("localhost", "127.0.0.1", "::1")
 # What the page and the clients of the API ask for; all else of Gradio's is not served.
@@ -180,7 +180,7 @@ class Gate:
 
     def _own(self, path: str) -> Any:
         """The answer to what is not Gradio's."""
-        if path == "/healthz":
+        if path == HEALTH:
             health = self.health()
             return JSONResponse(health, 200 if health.get("status") == "ok" else 503)
         if path == "/robots.txt":
@@ -293,7 +293,7 @@ class Answer:
     async def _finish(self) -> None:
         body = self._public(b"".join(self._parts))
         headers = MutableHeaders(raw=self._start["headers"])
-        if self.status >= 400:
+        if self.status >= 400 and self._scope["path"] != HEALTH:
             body = json.dumps({"detail": _sentence(self.status, body)}).encode()
             headers["Content-Type"] = "application/json"
         elif self._uploads:
