@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-HASH = "6726825d"  # the sha256 of the weights begins with it
-FILE = f"weights-inception-2015-12-05-{HASH}.pth"
+HASH = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"  # sha256 of the weights
+FILE = f"weights-inception-2015-12-05-{HASH[:8]}.pth"
 URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FILE}"
 SPLITS = 10  # of the Inception Score
+NETWORK = "inception-weights-only"  # what torch-fidelity calls the network registered below
+WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 HOW = f"take {URL} and give --inception PATH"
 
 
@@ -66,6 +69,7 @@ class Inception:
         found = self.calculate(
             input1=_Pictures((pictures * 255).round().byte()),
             input2=_Pictures(self.reference),
+            feature_extractor=_register(),
             fid=True,
             isc=True,
             isc_splits=min(SPLITS, len(pictures)),
@@ -93,13 +97,30 @@ class _Pictures(Dataset):
         return self.pictures[index].expand(3, -1, -1)
 
 
+def _register() -> str:
+    """Name of the Inception network that loads tensors and runs no code of their pickle."""
+    from torch_fidelity import FeatureExtractorInceptionV3, registry
+
+    class WeightsOnly(FeatureExtractorInceptionV3):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            os.environ[WEIGHTS_ONLY] = "1"  # torch-fidelity itself asks torch for the opposite
+            try:
+                super().__init__(*arguments, **options)
+            finally:
+                del os.environ[WEIGHTS_ONLY]
+
+    if NETWORK not in registry.FEATURE_EXTRACTORS_REGISTRY:
+        registry.register_feature_extractor(NETWORK, WeightsOnly)
+    return NETWORK
+
+
 def _check(path: Path) -> None:
-    """Refuse a foreign file: torch-fidelity unpickles its weights, and a pickle may run code."""
+    """Refuse a foreign file: the weights are a pickle, which may run code."""
     if not path.is_file():
         raise ValueError(f"there are no Inception weights at {path}")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if not digest.startswith(HASH):
+    if digest != HASH:
         raise ValueError(f"{path} does not hold the Inception weights {FILE}")
 
 

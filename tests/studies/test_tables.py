@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import pytest
 
 from sbcore import Bridge, DivergedError
 from studies.distances import PIXELS
-from studies.inception import Inception
-from tests.conftest import smooth_pictures
 
 DATA = ("--data", "train", "--quick", "--features", "features")
 
@@ -60,9 +57,3 @@ def test_a_run_that_diverges_is_a_row_that_says_so(
     monkeypatch.setattr(Bridge, "generate", diverge)
     assert run("table2", "tiny", "--data", "train", "--quick", "--paper")[0] == 0
     assert capsys.readouterr().out.count("diverged") == 2  # the default and paper mode
-
-
-def test_inception_weights_of_another_file_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "other.pth").write_bytes(b"a pickle of who knows what")
-    with pytest.raises(ValueError, match="does not hold"):
-        Inception(tmp_path / "other.pth", smooth_pictures(4))
