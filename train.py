@@ -10,14 +10,18 @@ from __future__ import annotations
 import argparse
 import ast
 import inspect
+import math
+import os
 import signal
 import sys
 import textwrap
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
+import torch
 from torch import Tensor
 from tqdm import tqdm
 
@@ -30,8 +34,9 @@ from sbcore.ipf.training import BridgeTrainer
 from sbcore.plane.pairs import PLANE, Loading, open_pair
 from sbcore.runtime import checkpoints
 from sbcore.runtime.learner import Plan
+from sbcore.runtime.lock import locked
 from sbcore.runtime.optimizers import OPTIMIZERS
-from sbcore.runtime.trainer import STATE, NetworkPlan, Progress, Trainer
+from sbcore.runtime.trainer import NetworkPlan, Progress, Trainer, states
 from sbcore.twostage.denoiser import DenoiserConfig, load_denoiser
 from sbcore.twostage.mixture import (
     COMPONENTS,
@@ -41,6 +46,7 @@ from sbcore.twostage.mixture import (
     mirrored,
     save_mixture,
 )
+from sbcore.twostage.mixture import FILE as MIXTURE
 from sbcore.twostage.training import PRESETS, ScorePlan, ratio_trainer, score_trainer
 
 EXAMPLES = """
@@ -54,11 +60,11 @@ EXAMPLES = """
   python train.py dsb --source moons --target spirals --out checkpoints/plane --resume
 """
 IMAGES = 400_000  # of a run that is given no length
-# Of each command: what it is for, the config that it publishes, the folder of its training state.
+# Of each command: what it is for, the file that it publishes, the folder of its training state.
 COMMANDS = {
     "score": ("train the denoiser", "config.json", "training"),
     "ratio": ("train the density-ratio network of paper mode", "ratio.json", "training-ratio"),
-    "mixture": ("fit the closed form of q_sigma to training pictures", "config.json", ""),
+    "mixture": ("fit the closed form of q_sigma to training pictures", MIXTURE, ""),
     "features": ("train the network that compares sets", "features.json", "training-features"),
     "dsb": ("train a bridge between two sets", "config.json", "training"),
 }
@@ -129,7 +135,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         add(sub, "--precision", "auto: bf16 where it is fast", "auto", choices=precisions)
         add(sub, "--cpu", "do not use a GPU", action="store_true")
         add(sub, "--resume", "go on with the run in --out, if there is one", action="store_true")
-        add(sub, "--overwrite", "replace the model or run in --out", action="store_true")
+    for sub in (score, ratio, mixture, features, dsb):
+        add(sub, "--overwrite", "replace what --out holds of this kind", action="store_true")
     return parser.parse_args(arguments)
 
 
@@ -199,26 +206,26 @@ def make_trainer(options: argparse.Namespace) -> Trainer:
     Raises:
         ValueError: If an option cannot be used, or a model or run would be lost.
     """
-    _refuse_to_replace(options)
     makers = {"score": _score, "ratio": _ratio, "features": _features, "dsb": _bridge}
     common = {name: getattr(options, name) for name in ("precision", "resume", "cpu")}
     return makers[options.command](options, common)
 
 
-def _refuse_to_replace(options: argparse.Namespace) -> None:
-    _, config, training = COMMANDS[options.command]
+def refuse_to_replace(options: argparse.Namespace) -> None:
+    """A ValueError if the command would replace a model or run unasked."""
+    _, published, training = COMMANDS[options.command]
     branch = getattr(options, "finish", None) is not None
-    state = options.out / (f"{training}-finish" if branch else training) / STATE
-    if options.overwrite or (options.resume and state.exists()):
+    folder = options.out / (f"{training}-finish" if branch else training)
+    begun = bool(training and states(folder))
+    if options.overwrite or (begun and options.resume):
         return
-    if state.exists():
+    if begun:
         raise ValueError(
-            f"{state.parent} holds the state of a run: --resume goes on, --overwrite begins anew"
+            f"{folder} holds the state of a run: --resume goes on, --overwrite begins anew"
         )
-    if (options.out / config).exists() and not branch:
-        raise ValueError(
-            f"{options.out} holds a finished model and no run to resume: --overwrite replaces it"
-        )
+    if (options.out / published).exists() and not branch:
+        what = "a finished model and no run to resume" if training else published
+        raise ValueError(f"{options.out} holds {what}: --overwrite replaces it")
 
 
 def _plan(kind: type[PlanT], options: argparse.Namespace, **more: Any) -> PlanT:
@@ -292,12 +299,18 @@ def _bridge(options: argparse.Namespace, common: dict[str, Any]) -> Trainer:
 
 
 def load_pictures(options: argparse.Namespace, size: int, channels: int) -> tuple[Tensor, Tensor]:
-    """Training pictures, and those held out for selection, uint8 (n, c, size, size)."""
+    """Training pictures, and those held out for selection, uint8 (n, c, size, size).
+
+    Raises:
+        ValueError: If they cannot be read, or no pixel differs from picture to picture.
+    """
     with tqdm(unit="img", desc="loading", disable=None) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
+            if done == total:
+                bar.close()  # a warning may follow
 
         pictures = load_images(options.data, size, channels, options.limit, show)
     val = options.val or split_validation(options.data)
@@ -306,6 +319,8 @@ def load_pictures(options: argparse.Namespace, size: int, channels: int) -> tupl
     else:
         held = max(1, min(500, len(pictures) // 20))
         pictures, held_out = pictures[:-held], pictures[-held:]
+    if torch.equal(pictures.amin(0), pictures.amax(0)):
+        raise ValueError(f"{options.data} holds one picture only, many times over")
     return pictures, split_held_out(held_out)[0]
 
 
@@ -333,7 +348,9 @@ def run(trainer: Trainer) -> None:
     """Train, with a progress bar; print what is measured as it goes."""
     main = trainer.accelerator.is_main_process
     if trainer.finished and main:
-        print(f"Nothing is left to do: {trainer.images:,} images are done.", file=sys.stderr)
+        done = f"{trainer.images - trainer.branched:,} images are done"
+        asked = f", {trainer.length:,} were asked for" if trainer.length < math.inf else ""
+        print(f"Nothing is left to do: {done}{asked}.", file=sys.stderr)
     style = "{desc} {percentage:3.0f}%|{bar:20}| {postfix}"
     with tqdm(total=1000, desc="training", disable=not main, bar_format=style) as bar:
         for progress in trainer:
@@ -374,15 +391,23 @@ def main() -> int:
     options = parse_arguments()
     for name in (signal.SIGINT, signal.SIGTERM):  # also in the background, also from a scheduler
         signal.signal(name, signal.default_int_handler)
+    first = os.environ.get("RANK", "0") == "0"  # of the processes of accelerate launch
     try:
-        fit(options) if options.command == "mixture" else run(make_trainer(options))
+        with locked(options.out) if first else nullcontext():
+            refuse_to_replace(options)
+            fit(options) if options.command == "mixture" else run(make_trainer(options))
     except KeyboardInterrupt:
-        usable = (options.out / COMMANDS[options.command][1]).exists()
+        published = options.out / COMMANDS[options.command][1]
+        usable = hasattr(options, "resume") and published.exists()
         hint = f" {options.out} is usable; --resume continues." if usable else ""
         print(f"\nStopped.{hint}", file=sys.stderr)
         return 130
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else error
+        print(f"error: {what}", file=sys.stderr)
         return 1
     return 0
 

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from sbcore.data.statistics import checksum
+from sbcore.data.statistics import data_identity
 from sbcore.runtime import checkpoints
 from sbcore.runtime.devices import channels_last, device_name, uses_bf16
 from sbcore.runtime.trainer import NetworkPlan, NetworkTrainer
@@ -220,7 +220,8 @@ def feature_trainer(
         plan,
         folder / "training-features",
         accelerator,
-        identity={"network": [c, h, w], "data": checksum(pictures)},
+        identity={"network": [c, h, w], **data_identity(pictures, held_out)},
+        settings={"bf16": bf16},
         resume=resume,
     )
 

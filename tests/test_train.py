@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import torch
 import train
 from sbcore import Bridge, TranslationBridge
 from sbcore.runtime import checkpoints
+from sbcore.runtime.lock import locked
 from tests.conftest import REPOSITORY, smooth_pictures
 from tests.data.idx import idx_file
 from tests.studies.conftest import save_pictures
@@ -124,6 +127,8 @@ def test_every_option_has_a_meaning_and_every_command_an_example(
 
 FLAGS = ("--preset", "digits", "--images", "9")
 DSB = ("dsb", "--source", "moons", "--target", "rings")
+SHORT = ("--half-steps", "3", "--iterations", "1", "--batch-size", "8", "--cache", "16", "--cpu")
+SHORT += ("--evaluate", "8", "--steps", "3")
 
 
 @pytest.mark.parametrize(
@@ -178,7 +183,8 @@ def test_a_run_or_a_model_that_is_there_is_replaced_only_on_demand(
     assert re.fullmatch(either, refusal(*command))
     assert re.fullmatch(either, refusal(*DSB, "--out", tmp_path, "--cpu"))
     assert run(*command, "--images", 16, "--resume") == 0
-    assert "Nothing is left to do: 32 images are done" in capsys.readouterr().err
+    nothing = "Nothing is left to do: 32 images are done, 16 were asked for."
+    assert nothing in capsys.readouterr().err
     assert contents(tmp_path) == before
     shutil.rmtree(tmp_path / "training")
     before = contents(tmp_path)
@@ -188,6 +194,88 @@ def test_a_run_or_a_model_that_is_there_is_replaced_only_on_demand(
     assert contents(tmp_path) == before
     assert run(*command, "--seed", 1, "--overwrite") == 0
     assert contents(tmp_path) != before
+
+
+RATIO = ("ratio", "--channels", 4, *COMMON, "--images", 16)
+FEATURES = ("features", "--size", 16, "--grey", *COMMON, "--images", 16)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("mixture", "--components", 2), RATIO, FEATURES, (*DSB, *SHORT)],
+    ids=lambda command: command[0],
+)
+def test_no_command_replaces_what_it_made_unasked(
+    command: tuple[Any, ...], digits: Path, tmp_path: Path, run: Run, refusal: Refusal
+) -> None:
+    data = () if command[0] == "dsb" else ("--data", digits)
+    if command[0] in ("mixture", "ratio"):
+        assert run(*SCORE, "--data", digits, "--out", tmp_path) == 0
+    assert run(*command, *data, "--out", tmp_path) == 0
+    before = contents(tmp_path)
+    assert re.search("--overwrite (replaces|begins)", refusal(*command, *data, "--out", tmp_path))
+    assert contents(tmp_path) == before
+    assert run(*command, *data, "--out", tmp_path, "--overwrite") == 0
+
+
+@pytest.mark.parametrize("name", train.COMMANDS)
+def test_a_folder_in_which_a_run_is_at_work_is_refused(
+    name: str, digits: Path, tmp_path: Path, refusal: Refusal
+) -> None:
+    with locked(tmp_path):
+        command = DSB if name == "dsb" else (name, "--data", digits)
+        line = refusal(*command, "--out", tmp_path)
+    assert line == f"error: another run is writing to {tmp_path}; wait for it, or stop it"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_takes_nothing_is_refused_before_training(
+    tmp_path: Path, refusal: Refusal
+) -> None:
+    (tmp_path / "file").touch()
+    line = refusal(*DSB, *SHORT, "--out", tmp_path / "file" / "mine")
+    assert "file/mine cannot be written to: Not a directory" in line
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """As on a full disk: what is longer cannot be written."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_disk_that_is_full_or_runs_full_keeps_the_last_good_state(
+    digits: Path, tmp_path: Path, run: Run, capsys
+) -> None:
+    command = (*SCORE, "--data", digits, "--save-minutes", 1e-9, "--out")
+    state = Path("training") / "training.safetensors"
+    assert run(*command, tmp_path / "whole") == 0
+    whole, _ = checkpoints.load_tensors(tmp_path / "whole" / state)
+    size = (tmp_path / "whole" / state).stat().st_size
+    for name, most in (("full", 1000), ("filled", size - 1000)):  # the first has no moments yet
+        with files_of_at_most(most):
+            assert run(*command, tmp_path / name) == 1
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert line == f"error: {tmp_path / name / state}: File too large"
+        assert (tmp_path / name / state).exists() == (name == "filled")
+    assert steps_in(tmp_path / "filled" / "training") == 0
+    assert run(*command, tmp_path / "filled", "--resume") == 0
+    resumed, _ = checkpoints.load_tensors(tmp_path / "filled" / state)
+    assert all(torch.equal(whole[name], value) for name, value in resumed.items())
+
+
+@pytest.mark.parametrize("command", [SCORE, FEATURES], ids=lambda command: command[0])
+def test_black_pictures_are_refused_in_a_sentence(
+    command: tuple[Any, ...], tmp_path: Path, refusal: Refusal
+) -> None:
+    save_pictures(tmp_path / "black", torch.zeros(30, 3, 16, 16, dtype=torch.uint8))
+    line = refusal(*command, "--data", tmp_path / "black", "--out", tmp_path / "mine")
+    assert line == f"error: {tmp_path / 'black'} holds one picture only, many times over"
+    assert not (tmp_path / "mine").exists()
 
 
 def test_a_trunk_is_finished_in_a_branch(digits: Path, tmp_path: Path, run: Run) -> None:
@@ -219,10 +307,6 @@ def test_density_ratio_of_unmirrored_data_is_trained_unmirrored(
 
 # ----------------------------------------------------------------------------------------------
 # Bridges between two sets
-
-
-SHORT = ("--half-steps", "3", "--iterations", "1", "--batch-size", "8", "--cache", "16", "--cpu")
-SHORT += ("--evaluate", "8", "--steps", "3")
 
 
 def test_command_trains_points_and_resumes(tmp_path: Path, run: Run, capsys) -> None:

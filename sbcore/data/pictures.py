@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import logging
 import re
 import tarfile
 import zipfile
@@ -24,8 +25,11 @@ PICTURE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError
 ARCHIVE_ERRORS = (
     OSError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error
 )  # fmt: skip
+MOST_BROKEN = 0.5  # part of the files; with more, it is no set of pictures
+NAMED = 5  # broken files that a message names
 CELEBA_NAME = re.compile(r"(^|/)\d{6}\.(jpg|png)$")
 CIFAR_BATCH = re.compile(r"data_batch_\d\.bin$")
+logger = logging.getLogger(__name__)
 
 
 def load_images(
@@ -36,6 +40,8 @@ def load_images(
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """Load every picture of a data set at ``size`` x ``size``.
+
+    Files of a folder or zip that are no readable pictures are left out; a warning names them.
 
     Args:
         source: A folder or zip of pictures (aligned CelebA is recognised by name and shape and
@@ -50,7 +56,8 @@ def load_images(
         uint8 tensor (n, channels, size, size).
 
     Raises:
-        ValueError: If the source is missing, unreadable or holds fewer than two pictures.
+        ValueError: If the source is missing, unreadable, holds fewer than two pictures, or more
+            than half of its picture files are broken.
     """
     source = Path(source)
     if not source.exists():
@@ -108,15 +115,24 @@ def _read_pictures(
     source: Path, size: int, limit: int | None, on_progress: Callable[[int, int], None] | None
 ) -> list[np.ndarray]:
     entries = list(picture_files(source))[:limit]
-    pictures = []
+    pictures, broken = [], []
     for index, (name, read) in enumerate(entries):
         try:
             picture = Image.open(io.BytesIO(read()))
             pictures.append(fit_picture(picture, size, name))
-        except PICTURE_ERRORS as error:
-            raise ValueError(f"{source}: {name} is not a readable picture") from error
+        except (*PICTURE_ERRORS, *ARCHIVE_ERRORS):
+            broken.append(name)
         if on_progress is not None:
             on_progress(index + 1, len(entries))
+    if broken:
+        more = ", ..." if len(broken) > NAMED else ""
+        found = (
+            f"{len(broken):,} of {len(entries):,} picture files in {source} cannot be read "
+            f"({', '.join(broken[:NAMED])}{more})"
+        )
+        if len(broken) > MOST_BROKEN * len(entries):
+            raise ValueError(found)
+        logger.warning("%s and are left out.", found)
     return pictures
 
 
@@ -124,13 +140,19 @@ def picture_files(source: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """Name and reader of each picture file, in name order."""
     if source.is_dir():
         for path in sorted(source.rglob("*")):
-            if path.suffix.lower() in PICTURE_SUFFIXES:
+            if _names_a_picture(path.name):
                 yield path.name, path.read_bytes
         return
     archive = zipfile.ZipFile(source)
     for name in sorted(archive.namelist()):
-        if name.lower().endswith(PICTURE_SUFFIXES) and not name.startswith("__MACOSX"):
+        if _names_a_picture(name) and not name.startswith("__MACOSX"):
             yield name, lambda name=name: archive.read(name)
+
+
+def _names_a_picture(name: str) -> bool:
+    """Also not what macOS leaves beside each picture on foreign disks."""
+    litter = name.rpartition("/")[2].startswith("._")
+    return name.lower().endswith(PICTURE_SUFFIXES) and not litter
 
 
 def fit_picture(picture: Image.Image, size: int, name: str = "") -> np.ndarray:

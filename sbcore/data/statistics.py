@@ -14,6 +14,11 @@ def checksum(pictures: Tensor) -> str:
     return f"{zlib.crc32(pictures.contiguous().numpy().data):08x}"
 
 
+def data_identity(pictures: Tensor, held_out: Tensor) -> dict[str, str]:
+    """What a resumed run must find again: the pictures it trains on, and those it selects by."""
+    return {"data": checksum(pictures), "held-out data": checksum(held_out)}
+
+
 def mean_and_std(pictures: Tensor, flip: bool) -> tuple[Tensor, float]:
     """Mean picture (c, h, w) in [0, 1] and the pixel standard deviation around it."""
     total = torch.zeros(pictures.shape[1:], dtype=torch.float64)

@@ -32,7 +32,7 @@ from sbcore.runtime.devices import channels_last, device_name, uses_bf16
 from sbcore.runtime.learner import Learner, WeightAverage
 from sbcore.runtime.metrics import sliced_w2
 from sbcore.runtime.noise import generator
-from sbcore.runtime.trainer import Trainer
+from sbcore.runtime.trainer import Trainer, states
 
 LOST = 100.0  # bound on points, in units of the larger spread, beyond which a run has diverged
 MEASURED = 10_000  # points that means and spreads are measured on
@@ -76,14 +76,17 @@ class BridgeTrainer(Trainer):
         facts: dict[str, Any] | None = None,
     ) -> None:
         _check_shapes(source, target, config)
-        free = ("iterations", "max_minutes", "save_minutes", "evaluate")
+        free = ("iterations", "learning_rate", "max_minutes", "save_minutes", "evaluate")
         fixed = {name: value for name, value in asdict(plan).items() if name not in free}
         sets = [[end.name, end.size, end.checksum] for end in (source, target)]
+        accelerator = Accelerator(cpu=cpu)
+        bf16 = len(config.shape) == 3 and uses_bf16(precision, accelerator.device)
         super().__init__(
             plan,
             folder and folder / "training",
-            Accelerator(cpu=cpu),
+            accelerator,
             fixed | {"data": sets, "network": asdict(config)},
+            {"bf16": bf16},
         )
         if self.accelerator.num_processes > 1:
             raise ValueError("a bridge trains on one device: start it without accelerate launch")
@@ -94,13 +97,13 @@ class BridgeTrainer(Trainer):
         self.ends = {"forward": source, "backward": target}  # where a direction starts
         self.parts = schedule(plan.steps, plan.contrast)
         self.length, self.half = plan.total * self.batch, 0
-        self.average, self.bound = self._reference(config, precision)
+        self.average, self.bound = self._reference(config, bf16)
         self.networks = {"average": self.average}
         self.begin()
-        if resume and self.state_path is not None and self.state_path.exists():
-            self.restore(self.state_path)
+        if resume and self.state_path is not None and states(self.state_path.parent):
+            self.restore(self.state_path.parent)
 
-    def _reference(self, config: NetworkConfig, precision: str) -> tuple[Pair, float]:
+    def _reference(self, config: NetworkConfig, bf16: bool) -> tuple[Pair, float]:
         """Untrained networks, which are the reference, and a bound on what a path may reach."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.plan.seed)
@@ -116,7 +119,7 @@ class BridgeTrainer(Trainer):
         if len(config.shape) == 3:
             channels_last(pair)
             for way in DIRECTIONS:
-                pair[way].bf16 = uses_bf16(precision, self.device)
+                pair[way].bf16 = bf16
         return pair, float(LOST * spread)
 
     @property

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 FORMAT = "schrodinger-bridge-studio"
 FORMAT_VERSION = 1
+PART = ".part"  # at the end of the name of a file that is being written
 
 
 class CheckpointError(ValueError):
@@ -84,10 +85,12 @@ def read_config(folder: Path, stem: str = "config") -> dict[str, Any]:
     return config
 
 
-def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file atomically: a reader sees the old file or the whole new one."""
+def save_tensors(
+    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str], previous: Path | None = None
+) -> None:
+    """Write a safetensors file atomically; ``previous`` as of `write_atomically`."""
     contiguous = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    write_atomically(path, save(contiguous, metadata))
+    write_atomically(path, save(contiguous, metadata), previous)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -146,19 +149,19 @@ def load_weights(network: nn.Module, path: Path) -> None:
     network.load_state_dict({name: t.float() for name, t in tensors.items()})
 
 
-def fingerprint(*networks: Mapping[str, Tensor], **numbers: float) -> str:
+def fingerprint(*networks: Mapping[str, Tensor], **facts: float | str) -> str:
     """A short name for weights: 16 hexadecimal digits.
 
-    It covers name, shape and value of every tensor of the networks, in float32, and the numbers;
+    It covers name, shape and value of every tensor of the networks, in float32, and the facts;
     so it is the same for the same model, however its files are laid out and wherever it computes.
     It does not cover the device, bf16 or the version of the program, on which the last bits of a
     picture depend, too. Cost: 0.1 s for 100 MB.
 
     Args:
         networks: Tensors by name, in a fixed order; none of a network that a model lacks.
-        numbers: What else decides the pictures.
+        facts: What else decides the pictures.
     """
-    digest = hashlib.sha256(json.dumps(numbers, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for network in networks:
         for name, tensor in sorted(network.items()):
             digest.update(f"{name} {tuple(tensor.shape)}".encode())
@@ -167,16 +170,32 @@ def fingerprint(*networks: Mapping[str, Tensor], **numbers: float) -> str:
     return digest.hexdigest()[:16]
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside the target and rename, so that a crash or a full disk keeps the old file."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+def write_atomically(path: Path, content: bytes, previous: Path | None = None) -> None:
+    """Write beside the target and rename, so that a crash or a full disk keeps the old file.
+
+    Args:
+        path: The target; a reader sees the old file or the whole new one.
+        content: What it shall hold.
+        previous: Where the old file goes; None: nowhere.
+
+    Raises:
+        OSError: If it cannot be written; it names the target.
+    """
+    begun = f".{path.name}."
+    for abandoned in path.parent.glob(f"{begun}*{PART}"):  # by a process that was killed
+        abandoned.unlink(missing_ok=True)
+    descriptor, temporary = tempfile.mkstemp(PART, begun, path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
+        if previous is not None and path.exists():
+            os.replace(path, previous)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise

@@ -133,13 +133,16 @@ class Learner(Generic[NetworkT]):
 
     def load_moments(self, saved: dict[str, Tensor]) -> bool:
         """Fill the optimiser; False if the moments are those of another."""
-        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+        every = (weight for group in self.optimizer.param_groups for weight in group["params"])
+        weights = {str(i): weight for i, weight in enumerate(every)}
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in saved.items():
             index, _, key = name.partition(".")
-            weight = weights[int(index)]
-            if key not in MOMENTS[self.plan.optimizer] or (
-                tensor.dim() and tensor.shape != weight.shape
+            weight = weights.get(index)
+            if (
+                weight is None
+                or key not in MOMENTS[self.plan.optimizer]
+                or (tensor.dim() and tensor.shape != weight.shape)
             ):
                 return False
             if tensor.dim():

@@ -8,6 +8,7 @@ learned and when it is measured: `NetworkTrainer` for one network and one loss,
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
 from abc import ABC, abstractmethod
@@ -25,7 +26,16 @@ from sbcore.runtime.learner import Learner, Plan, WeightAverage
 from sbcore.runtime.noise import generator
 from sbcore.runtime.run import DivergedError
 
-STATE = "training.safetensors"
+STATE, PREVIOUS = "training.safetensors", "previous.safetensors"
+LATER = ("loss",)  # counters that the first states did not hold
+LENGTH = ("images", "open_ended")  # settings that a branch has of its own
+PER_CALL = ("max_minutes", "save_minutes", "evaluate_minutes")  # settings of a call, not of a run
+logger = logging.getLogger(__name__)
+
+
+def states(folder: Path) -> list[Path]:
+    """The training states in a folder, the newest first."""
+    return [path for path in (folder / STATE, folder / PREVIOUS) if path.exists()]
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,7 @@ class Trainer(ABC):
         accelerator: Devices and processes.
         identity: What a resumed run must share with the saved one, besides optimiser, seed and
             batch size.
+        settings: What else a resumed run may change, besides the plan: that is said.
     """
 
     learner: Learner[Any]
@@ -69,7 +80,12 @@ class Trainer(ABC):
     """Pictures or points seen before this run branched off another."""
 
     def __init__(
-        self, plan: Plan, folder: Path | None, accelerator: Accelerator, identity: dict[str, Any]
+        self,
+        plan: Plan,
+        folder: Path | None,
+        accelerator: Accelerator,
+        identity: dict[str, Any],
+        settings: dict[str, Any],
     ) -> None:
         self.accelerator, self.save_seconds = accelerator, 60 * plan.save_minutes
         self.max_seconds = 60 * (math.inf if plan.max_minutes is None else plan.max_minutes)
@@ -77,6 +93,10 @@ class Trainer(ABC):
         self.batch = plan.batch_size * accelerator.num_processes
         shared = {"optimizer": plan.optimizer, "seed": plan.seed, "batch size": self.batch}
         self.identity: dict[str, Any] = json.loads(json.dumps(shared | identity))
+        chosen = {name: value for name, value in asdict(plan).items() if name not in PER_CALL}
+        chosen |= settings | {"device": accelerator.device.type}
+        self.settings: dict[str, Any] = json.loads(json.dumps(chosen))
+        self._sound = False  # whether the newest state on disk is one that this process knows
         self.step, self.images, self.seconds, self.loss = 0, 0, 0.0, math.nan
         self.history: list[dict[str, Any]] = []
         self.call_seconds, self.call_images, self._ticked = 0.0, 0, 0.0  # since it was resumed
@@ -122,9 +142,12 @@ class Trainer(ABC):
 
         Raises:
             DivergedError: If something is not finite; what was saved before stays.
+            OSError: If the state cannot be written, before the first step if it is so already.
         """
-        self._ticked, saved, speed = time.monotonic(), self.call_seconds, 0.0
         over = self.finished or self.seconds_left <= 0
+        if not over:
+            self.save()  # what cannot be written should be known now, not after minutes
+        self._ticked, saved, speed = time.monotonic(), self.call_seconds, 0.0
         try:
             while not over:
                 loss = self.advance()
@@ -169,15 +192,14 @@ class Trainer(ABC):
         return seconds
 
     def _diverged(self, error: FloatingPointError) -> str:
-        kept = self.state_path is not None and self.state_path.exists()
-        note = f"; {self.state_path} keeps the last good state" if kept else ""
+        note = f"; {self.state_path} keeps the last good state" if self.state_path else ""
         return f"the run diverged: {error} {self.place}{note}; take a smaller learning rate"
 
     # ------------------------------------------------------------------------------------------
     # State
 
     def save(self) -> None:
-        """Write the training state: weights, averages, moments, counters."""
+        """Write the training state: weights, averages, moments, counters; keep the one before."""
         if self.state_path is None or not self.accelerator.is_main_process:
             return
         self.state_path.parent.mkdir(parents=True, exist_ok=True)
@@ -185,31 +207,36 @@ class Trainer(ABC):
         for name, network in (self.networks | {"model": self.learner.raw}).items():
             tensors |= {f"{name}.{key}": value for key, value in network.named_parameters()}
         counters = {name: getattr(self, name) for name in self.counters}
-        counters |= {"done": self.learner.done, "run": self.identity}
-        checkpoints.save_tensors(self.state_path, tensors, {"counters": json.dumps(counters)})
+        counters |= {"done": self.learner.done, "run": self.identity, "settings": self.settings}
+        facts = {"counters": json.dumps(counters)}
+        facts["checksum"] = checkpoints.fingerprint(tensors, **facts)
+        previous = self.state_path.with_name(PREVIOUS)
+        checkpoints.save_tensors(self.state_path, tensors, facts, previous if self._sound else None)
+        if not self._sound:
+            previous.unlink(missing_ok=True)  # of another run, or this state is its heir
+        self._sound = True
 
-    def restore(self, path: Path) -> None:
-        """Go on from a training state.
+    def restore(self, folder: Path) -> None:
+        """Go on from the training state in a folder, or from the one before if that is damaged.
 
         Raises:
             CheckpointError: If it is none, or that of another run; one sentence says why.
         """
-        tensors, metadata = checkpoints.load_tensors(path)
+        path = folder / STATE
         try:
-            counters = json.loads(metadata["counters"])
-            done, saved = counters.get("done", counters["step"]), counters.get("run", {})
-        except (KeyError, ValueError) as error:
-            raise checkpoints.CheckpointError(
-                f"{path} is not a training state; choose another --out."
-            ) from error
-        for name, now in self.identity.items():
-            if saved.get(name, now) != now:
-                values = "" if isinstance(now, dict) else f" ({saved[name]}, not {now})"
-                raise _of_another(path, name + values)
+            tensors, counters = self._read(path)
+            self._sound = True
+        except checkpoints.CheckpointError as error:
+            path = folder / PREVIOUS
+            if not path.exists():
+                raise
+            tensors, counters = self._read(path)
+            logger.warning("%s The run goes on from %s, step %d.", error, path, counters["step"])
+        self._refuse_another(path, counters.get("run", {}))
         for name in self.counters:
             setattr(self, name, counters.get(name, getattr(self, name)))
         self.begin()
-        self.learner.done = done
+        self.learner.done = counters.get("done", self.step)
         groups: dict[str, dict[str, Tensor]] = {"optimizer": {}}
         for name, tensor in tensors.items():
             group, _, key = name.partition(".")
@@ -223,6 +250,39 @@ class Trainer(ABC):
             network.load_state_dict(weights, strict=False)
         if not self.learner.load_moments(groups["optimizer"]):
             raise _of_another(path, "optimizer")
+        self._say_what_changes(counters.get("settings", {}))
+
+    def _read(self, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and counters of a state; a CheckpointError if they cannot be trusted."""
+        tensors, facts = checkpoints.load_tensors(path)
+        checksum = facts.pop("checksum", None)  # the first states held none
+        if checksum is not None and checksum != checkpoints.fingerprint(tensors, **facts):
+            raise checkpoints.CheckpointError(f"{path} is damaged: its checksum does not fit.")
+        try:
+            counters = json.loads(facts["counters"])
+            for name in set(self.counters) - {*LATER}:
+                if not isinstance(counters[name], type(getattr(self, name))):
+                    raise TypeError(name)
+        except (KeyError, TypeError, ValueError) as error:
+            raise checkpoints.CheckpointError(
+                f"{path} is not a training state; choose another --out."
+            ) from error
+        return tensors, counters
+
+    def _refuse_another(self, path: Path, saved: dict[str, Any]) -> None:
+        for name, now in self.identity.items():
+            if saved.get(name, now) != now:
+                values = "" if isinstance(now, dict) else f" ({saved[name]}, not {now})"
+                raise _of_another(path, name + values)
+
+    def _say_what_changes(self, saved: dict[str, Any]) -> None:
+        changes = [
+            f"{name.replace('_', ' ')} {now} instead of {saved[name]}"
+            for name, now in self.settings.items()
+            if saved.get(name) not in (None, now)
+        ]
+        if changes and self.accelerator.is_main_process:
+            logger.warning("The run goes on with %s.", ", ".join(changes))
 
 
 def _of_another(path: Path, what: str) -> checkpoints.CheckpointError:
@@ -280,6 +340,7 @@ class NetworkTrainer(Trainer):
         folder: Where the training state is kept.
         accelerator: Devices and processes.
         identity: What a resumed run must share with the saved one: network and data.
+        settings: What else it may change, besides the plan: that is said.
         resume: Go on from the state in ``folder`` if there is one.
 
     Raises:
@@ -300,10 +361,11 @@ class NetworkTrainer(Trainer):
         accelerator: Accelerator,
         *,
         identity: dict[str, Any],
+        settings: dict[str, Any] | None = None,
         resume: bool = False,
     ) -> None:
         branch = folder if plan.finish is None else folder.with_name(f"{folder.name}-finish")
-        super().__init__(plan, branch, accelerator, identity)
+        super().__init__(plan, branch, accelerator, identity, settings or {})
         self.plan, self.evaluate, self.publish, self.batch_loss = plan, evaluate, publish, loss
         network = network.to(accelerator.device)
         averages = {"average": WeightAverage(network, plan.ema)}
@@ -315,14 +377,14 @@ class NetworkTrainer(Trainer):
         planned = plan.images if plan.finish is None else plan.finish
         self.length = math.inf if planned is None else planned
         self.timed = planned is None and not plan.open_ended
-        state, trunk = branch / STATE, folder / STATE
-        if resume and state.exists():
-            self.restore(state)
+        if resume and states(branch):
+            self.restore(branch)
         elif plan.finish is not None:
-            if not trunk.exists():
-                raise ValueError(f"there is no run to finish: {trunk} is missing")
-            self.restore(trunk)
-            self.branched, self.best = self.images, math.inf
+            if not states(folder):
+                raise ValueError(f"there is no run to finish: {folder / STATE} is missing")
+            self.settings = {k: v for k, v in self.settings.items() if k not in LENGTH}
+            self.restore(folder)
+            self.branched, self.best, self._sound = self.images, math.inf, False
 
     def advance(self) -> float:
         """One gradient step; its loss."""

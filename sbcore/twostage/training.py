@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from sbcore.data.masks import random_masks
-from sbcore.data.statistics import checksum, mean_and_std, principal_components
+from sbcore.data.statistics import data_identity, mean_and_std, principal_components
 from sbcore.runtime import checkpoints
 from sbcore.runtime.devices import channels_last, device_name, uses_bf16
 from sbcore.runtime.trainer import NetworkPlan, NetworkTrainer
@@ -145,7 +145,8 @@ def score_trainer(
         plan,
         folder / "training",
         accelerator,
-        identity={"network": asdict(config), "data": checksum(pictures)},
+        identity={"network": asdict(config), **data_identity(pictures, held_out)},
+        settings={"bf16": bf16},
         resume=resume,
     )
 
@@ -307,6 +308,12 @@ def ratio_trainer(
         plan,
         folder / "training-ratio",
         accelerator,
-        identity={"network": arguments, "data": checksum(pictures)},
+        identity={
+            "network": arguments,
+            "sigma": sigma,
+            "tau": tau,
+            **data_identity(pictures, held_out),
+        },
+        settings={"bf16": bf16},
         resume=resume,
     )

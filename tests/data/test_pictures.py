@@ -276,10 +276,6 @@ DAMAGED: dict[str, Callable[[Path], Path]] = {
     "missing": lambda folder: folder / "nothing here",
     "empty folder": empty_folder,
     "one picture": one_picture,
-    "broken picture": folder_of(lambda raw: b"no picture"),
-    "truncated picture": folder_of(lambda raw: raw[: len(raw) // 2]),
-    "broken chunk of a picture": folder_of(lambda raw: raw[:33] + b"\0\0\0\n" + raw[37:]),
-    "a folder named as a picture": folder_of(None),
     "no archive": file_of("set.zip", b"PK no zip"),
     "text file": file_of("list.txt", b"a.png\nb.png\n"),
     "damaged zip": zip_of(lambda raw: raw.__delitem__(slice(len(raw) // 2, None))),
@@ -305,8 +301,56 @@ def test_bad_source_is_a_value_error_of_one_line_that_names_it(kind: str, tmp_pa
         load_images(source, 32)
     message = str(caught.value)
     assert str(source) in message and "\n" not in message
-    if "picture" in kind and kind != "one picture":
-        assert "1.png" in message
+
+
+BROKEN: dict[str, Callable[[Path], Path]] = {
+    "no picture": folder_of(lambda raw: b"no picture"),
+    "truncated": folder_of(lambda raw: raw[: len(raw) // 2]),
+    "broken chunk": folder_of(lambda raw: raw[:33] + b"\0\0\0\n" + raw[37:]),
+    "a folder": folder_of(None),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_picture_is_left_out_and_named(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = BROKEN[kind](tmp_path)
+    assert torch.equal(load_images(source, 8), as_tensor(random_array(3, 8, 8, 3)[[0, 2]]))
+    [record] = caplog.records
+    wanted = f"1 of 3 picture files in {source} cannot be read (1.png) and are left out."
+    assert record.getMessage() == wanted
+
+
+def test_a_broken_member_of_a_zip_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    arrays = random_array(3, 8, 8, 3)
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for i, array in enumerate(arrays):
+            archive.writestr(f"{i}.png", png(array))
+    raw = (tmp_path / "set.zip").read_bytes()
+    (tmp_path / "set.zip").write_bytes(raw.replace(png(arrays[1])[-60:], b"?" * 60))
+    assert torch.equal(load_images(tmp_path / "set.zip", 8), as_tensor(arrays[[0, 2]]))
+    assert "(1.png)" in caplog.text
+
+
+def test_mixed_folder_is_read_while_half_of_its_pictures_are_whole(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What macOS leaves beside pictures, and texts, are no pictures at all."""
+    arrays, folder = picture_folder(tmp_path / "set", n=8), tmp_path / "set"
+    for i in range(9):
+        (folder / f"._{i}.png").write_bytes(b"\0\5\x16\7")
+        (folder / f"{i}.txt").write_text("no picture")
+    for i in range(8):
+        (folder / f"bad{i}.jpg").write_bytes(png(arrays[i])[:-30])
+    assert torch.equal(load_images(folder, 8), as_tensor(arrays))
+    assert "8 of 16 picture files" in caplog.text
+    assert "(bad0.jpg, bad1.jpg, bad2.jpg, bad3.jpg, bad4.jpg, ...)" in caplog.text
+    (folder / "bad8.jpg").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"9 of 17 picture files in .* cannot be read \(bad0"):
+        load_images(folder, 8)
 
 
 def test_validation_set_is_found_beside_the_training_set(tmp_path: Path) -> None:

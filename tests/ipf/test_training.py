@@ -104,6 +104,14 @@ def test_resume_refuses_another_run(tmp_path: Path, options: dict[str, Any], mes
         bridge(tmp_path, resume=True, **{"half_steps": 1, "iterations": 1} | options)
 
 
+def test_another_rate_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A run that diverged goes on with a smaller one."""
+    finish(bridge(tmp_path, half_steps=1, iterations=1))
+    finish(bridge(tmp_path, resume=True, half_steps=1, iterations=2, learning_rate=1e-4))
+    [record] = caplog.records
+    assert "learning rate 0.0001 instead of 0.001" in record.getMessage()
+
+
 def test_resume_refuses_other_pictures_of_the_same_name(tmp_path: Path) -> None:
     net = NetworkConfig((3, 16, 16), channels=(8,), blocks=(1,), attention=(False,))
     plan = BridgePlan(steps=2, half_steps=1, iterations=1, batch_size=2, cache=2, evaluate=2)
@@ -172,7 +180,8 @@ def test_numbers_that_are_none_in_either_direction_are_noticed(
     assert math.isnan(run.diagnose(20)["score"])
     with pytest.raises(DivergedError, match="a path is lost") as caught:
         finish(run)
-    assert "keeps" not in str(caught.value)  # nothing was saved yet
+    assert "training.safetensors keeps the last good state" in str(caught.value)
+    assert bridge(tmp_path, resume=True).step == 0
     assert not (tmp_path / "config.json").exists()
 
 

@@ -304,6 +304,22 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_temporary_one(
     assert {path.name: path.read_bytes() for path in tiny_folder.iterdir()} == before
 
 
+def test_what_a_killed_write_left_goes_with_the_next_one(tmp_path: Path) -> None:
+    (tmp_path / ".a.json.x1.part").touch()
+    (tmp_path / ".a.json.swp").touch()
+    (tmp_path / ".b.json.x1.part").touch()
+    checkpoints.write_atomically(tmp_path / "a.json", b"{}")
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"a.json", ".a.json.swp", ".b.json.x1.part"}
+
+
+def test_the_file_before_is_kept_on_demand(tmp_path: Path) -> None:
+    for content in (b"1", b"2", b"3"):
+        checkpoints.write_atomically(tmp_path / "new", content, tmp_path / "old")
+    assert (tmp_path / "new").read_bytes() == b"3"
+    assert (tmp_path / "old").read_bytes() == b"2"
+
+
 # ----------------------------------------------------------------------------------------------
 # Fingerprints
 

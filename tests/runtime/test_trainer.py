@@ -19,7 +19,14 @@ from torch import Tensor, nn
 from sbcore import CheckpointError, DivergedError
 from sbcore.runtime import checkpoints
 from sbcore.runtime.learner import Learner, Plan, WeightAverage
-from sbcore.runtime.trainer import STATE, NetworkPlan, NetworkTrainer, Progress
+from sbcore.runtime.trainer import (
+    PREVIOUS,
+    STATE,
+    NetworkPlan,
+    NetworkTrainer,
+    Progress,
+    states,
+)
 
 SEARCHED = torch.linspace(-1, 1, 12).view(3, 4)
 MUON = {"optimizer": "muon", "long_ema": 0.2}
@@ -272,12 +279,87 @@ def test_state_of_before_the_run_was_named_in_it_is_resumed(tmp_path: Path) -> N
 @pytest.mark.parametrize("left", [0, 100, -1])
 def test_truncated_state_is_noticed(left: int, tmp_path: Path) -> None:
     run(toy(tmp_path), 1)
+    (tmp_path / PREVIOUS).unlink()
     (tmp_path / STATE).write_bytes((tmp_path / STATE).read_bytes()[:left])
     with pytest.raises(CheckpointError, match=r"^.*training\.safetensors is truncated.*\.$"):
         toy(tmp_path, resume=True)
 
 
-@pytest.mark.parametrize("metadata", [{}, {"counters": "nonsense"}, {"counters": "{}"}])
+def test_a_flipped_bit_is_noticed_or_changes_nothing(tmp_path: Path) -> None:
+    """In the header, in the counters and in the tensors."""
+    whole = toy(tmp_path)
+    run(whole, 2)
+    (tmp_path / PREVIOUS).unlink()
+    content, noticed = (tmp_path / STATE).read_bytes(), 0
+    places = range(3, len(content), len(content) // 97)
+    for place in places:
+        changed = bytearray(content)
+        changed[place] ^= 1 << place % 8
+        (tmp_path / STATE).write_bytes(changed)
+        try:
+            assert_same_run(whole, toy(tmp_path, resume=True))
+        except CheckpointError as error:
+            assert str(tmp_path / STATE) in str(error) and "\n" not in str(error)
+            noticed += 1
+    assert noticed > 0.9 * len(places)
+
+
+def lose(path: Path) -> None:
+    """As a kill between the two renames of a write leaves it."""
+    path.unlink()
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [lose, cut, flip])
+def test_the_state_before_a_damaged_one_is_resumed(
+    damage: Callable[[Path], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = toy(tmp_path / "whole")
+    run(whole)
+    folder = tmp_path / "parts"
+    run(toy(folder, save_minutes=1e-9), 3)
+    damage(folder / STATE)
+    resumed = toy(folder, resume=True)
+    [record] = caplog.records
+    assert resumed.step < 4 and "goes on from" in record.getMessage()
+    assert f"previous.safetensors, step {resumed.step}." in record.getMessage()
+    run(resumed, 1)
+    assert toy(folder, resume=True).step == resumed.step  # sound again
+    assert len(caplog.records) == 1
+    run(toy(folder, resume=True))
+    assert_same_run(whole, toy(folder, resume=True))
+
+
+def test_two_damaged_states_are_a_sentence_and_stay(tmp_path: Path) -> None:
+    run(toy(tmp_path), 2)
+    for path in states(tmp_path):
+        flip(path)
+    before = [path.read_bytes() for path in states(tmp_path)]
+    assert len(before) == 2
+    with pytest.raises(CheckpointError, match="is damaged: its checksum does not fit"):
+        toy(tmp_path, resume=True)
+    assert [path.read_bytes() for path in states(tmp_path)] == before
+
+
+def test_a_new_run_keeps_no_state_of_the_one_that_it_replaces(tmp_path: Path) -> None:
+    run(toy(tmp_path), 3)
+    assert len(states(tmp_path)) == 2
+    begun = iter(toy(tmp_path, save_minutes=1e9))
+    next(begun)
+    assert [path.name for path in states(tmp_path)] == [STATE]
+    assert toy(tmp_path, resume=True).step == 0
+
+
+@pytest.mark.parametrize("metadata", [{}, {"counters": "nonsense"}, {"counters": "[]"}])
 def test_foreign_file_is_refused(metadata: dict[str, str], tmp_path: Path) -> None:
     checkpoints.save_tensors(tmp_path / STATE, {"weights": torch.ones(2)}, metadata)
     with pytest.raises(CheckpointError, match=r"is not a training state; choose another --out\.$"):
@@ -302,6 +384,58 @@ def test_state_of_another_run_is_refused_and_kept(
     with pytest.raises(CheckpointError, match=message):
         toy(tmp_path, resume=True, **options)
     assert (tmp_path / STATE).read_bytes() == before
+
+
+@pytest.mark.parametrize("change", [None, "many", [1]], ids=["missing", "text", "a list"])
+@pytest.mark.parametrize("name", ["step", "images", "seconds", "history", "best", "branched"])
+def test_a_state_without_a_counter_is_a_sentence(name: str, change: Any, tmp_path: Path) -> None:
+    if name == "history" and change == [1]:
+        change = {"a": "dictionary"}
+    run(toy(tmp_path), 1)
+    (tmp_path / PREVIOUS).unlink()
+    tensors, metadata = checkpoints.load_tensors(tmp_path / STATE)
+    counters = json.loads(metadata["counters"]) | {name: change}
+    if change is None:
+        del counters[name]
+    checkpoints.save_tensors(tmp_path / STATE, tensors, {"counters": json.dumps(counters)})
+    with pytest.raises(CheckpointError, match=r"is not a training state; choose another --out\.$"):
+        toy(tmp_path, resume=True)
+
+
+def test_moments_of_no_weight_are_those_of_another_run(tmp_path: Path) -> None:
+    run(toy(tmp_path), 1)
+    tensors, metadata = checkpoints.load_tensors(tmp_path / STATE)
+    for index in ("7", "x"):
+        odd = tensors | {f"optimizer.{index}.exp_avg": torch.ones(2)}
+        facts = {"counters": metadata["counters"]}
+        checkpoints.save_tensors(tmp_path / STATE, odd, facts)
+        with pytest.raises(CheckpointError, match="another optimizer"):
+            toy(tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({}, None),
+        ({"max_minutes": 9, "save_minutes": 3, "evaluate_minutes": 7}, None),
+        ({"learning_rate": 1e-3}, "The run goes on with learning rate 0.001 instead of 0.0005."),
+        (
+            {"images": 96, "ema": 0.1},
+            "The run goes on with ema 0.1 instead of 0.05, images 96 instead of 48.",
+        ),
+        ({"finish": 8, "images": None}, None),  # a branch has a length of its own
+        ({"finish": 8, "images": None, "decay": 0.5}, "The run goes on with decay 0.5 instead of"),
+    ],
+    ids=str,
+)
+def test_what_a_resumed_run_changes_is_said(
+    options: dict[str, Any], sentence: str | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(toy(tmp_path / "training"), 2)
+    toy(tmp_path / "training", resume=True, **options)
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == (sentence is not None)
+    assert all(sentence in line for line in said)
 
 
 @pytest.mark.parametrize(
@@ -452,12 +586,17 @@ def test_nan_stops_the_run_and_keeps_the_last_good_state(kind: str, tmp_path: Pa
 def test_full_disk_stops_the_run_with_the_system_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Before the first step, if it is full already."""
+
     def full(*arguments: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    trainer = toy(tmp_path)
+    def never(*arguments: Any) -> Tensor:
+        raise AssertionError("a step was made")
+
+    trainer = toy(tmp_path, loss=never)
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"No space left.*training\.safetensors'$"):
         run(trainer)
     assert not list(tmp_path.rglob("*.safetensors*"))
 

@@ -31,19 +31,22 @@ SHORT = {"images": 48, "batch_size": 8, "warmup_steps": 2}
 
 def score(
     folder: Path, *, resume: bool = False, preset: Preset = PRESET, init: Path | None = None,
-    pictures: torch.Tensor = PICTURES[:72], **options: Any,
+    pictures: torch.Tensor = PICTURES[:72], held_out: torch.Tensor = PICTURES[72:],
+    precision: str = "fp32", **options: Any,
 ) -> NetworkTrainer:  # fmt: skip
     """A run of the denoiser of 6 steps, unless options say otherwise."""
     return score_trainer(
-        pictures, PICTURES[72:], preset, ScorePlan(**SHORT | options), folder, precision="fp32",
+        pictures, held_out, preset, ScorePlan(**SHORT | options), folder, precision=precision,
         resume=resume, cpu=True, init=init,
     )  # fmt: skip
 
 
-def ratio(folder: Path, *, resume: bool = False, **options: Any) -> NetworkTrainer:
+def ratio(
+    folder: Path, *, resume: bool = False, sigma: float = SIGMA, **options: Any
+) -> NetworkTrainer:
     return ratio_trainer(
         PICTURES[:72], PICTURES[72:], PICTURES[:72].float().mean(0) / 255,
-        NetworkPlan(**SHORT | options), folder, channels=4, sigma=SIGMA, tau=TAU,
+        NetworkPlan(**SHORT | options), folder, channels=4, sigma=sigma, tau=TAU,
         precision="fp32", resume=resume, cpu=True,
     )  # fmt: skip
 
@@ -114,6 +117,29 @@ def test_density_ratio_trains_and_is_published_beside_the_denoiser(tmp_path: Pat
     progress = run(ratio(tmp_path, images=640, learning_rate=2e-3))
     assert progress[-1].evaluation["score"] < 1.2
     assert Bridge.from_pretrained(tmp_path, "cpu").has_density_ratio
+
+
+def test_other_pictures_to_train_on_or_to_select_by_are_another_run(tmp_path: Path) -> None:
+    run(score(tmp_path, images=8))
+    with pytest.raises(CheckpointError, match="another data"):
+        score(tmp_path, images=16, resume=True, pictures=PICTURES[:71])
+    with pytest.raises(CheckpointError, match="another held-out data"):
+        score(tmp_path, images=16, resume=True, held_out=PICTURES[70:])
+
+
+def test_a_density_ratio_of_another_bridge_is_another_run(tmp_path: Path) -> None:
+    run(score(tmp_path, images=8))
+    run(ratio(tmp_path, images=8))
+    with pytest.raises(CheckpointError, match=r"another sigma \(2.0, not 1.0\)"):
+        ratio(tmp_path, images=16, resume=True, sigma=1.0)
+
+
+def test_another_precision_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run(score(tmp_path, images=8))
+    score(tmp_path, images=8, resume=True, precision="bf16")
+    assert [record.getMessage() for record in caplog.records] == [
+        "The run goes on with bf16 True instead of False."
+    ]
 
 
 def test_few_pictures_train_with_fewer_components(tmp_path: Path) -> None:
