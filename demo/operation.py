@@ -92,6 +92,11 @@ class Operation:
         """A parameter."""
         return next(param for param in self.params if param.name == name)
 
+    @property
+    def example(self) -> dict[str, Any]:
+        """Parameters of an example call by name: those that it cannot do without, and a seed."""
+        return {one.name: one.example for one in self.params if one.example is not None}
+
     def start(self, models: Models, given: Mapping[str, Any]) -> Iterator[Update | Result]:
         """Check the parameters and the budget, and run; errors as theirs."""
         values = check(self.params, given, models)

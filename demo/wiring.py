@@ -34,13 +34,13 @@ def sentences() -> Iterator[None]:
     except (gr.Error, Stopped):
         raise
     except (ValueError, media.MediaError) as error:
-        raise gr.Error(_sentence(error), print_exception=False) from error
+        raise gr.Error(sentence(error), print_exception=False) from error
     except Exception as error:
         log.exception("a run failed")
         raise gr.Error(OOPS, print_exception=False) from error
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: object) -> str:
     """The message with a capital and a full stop; the engine's have neither."""
     text = str(error).rstrip(".")
     return f"{text[:1].upper()}{text[1:]}."
