@@ -17,6 +17,7 @@ from demo.runs import Stopped
 from demo.server.budget import BUDGET
 from demo.server.queue import LISTENERS, QUEUE
 from demo.server.turns import TURNS, Waiting
+from demo.zero import on_gpu
 
 log = logging.getLogger(__name__)
 # Every handler that only rearranges the page, this.
@@ -103,10 +104,15 @@ def compute(
     def said(line: str) -> tuple[Any, ...]:
         return (*[gr.skip()] * (len(outputs) - 1), line)
 
+    @on_gpu
+    def computing(*values: Any) -> Iterator[Any]:
+        with sentences():
+            yield from handler(*values)
+
     def guarded(*values: Any) -> Iterator[Any]:
         try:
             with sentences():
-                moments = handler(*values)
+                moments = computing(*values)
                 for moment in shared(stops.reach(moments) if stops else moments):
                     waits = isinstance(moment, Waiting)
                     yield said(views.waiting_html(moment)) if waits else moment
