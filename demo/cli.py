@@ -60,7 +60,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="operation", metavar="OPERATION", required=True)
     for operation in OPERATIONS.values():
         doc = inspect.cleandoc(operation.doc).replace("``", "")
-        example = f"example:\n  {line(operation)}"
+        example = f"example:\n  {operation.command()}"
         command = commands.add_parser(
             operation.name, help=doc.split("\n")[0], description=doc, epilog=example, **words
         )
@@ -69,17 +69,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         for param in operation.params:
             _add(command, param)
     return parser.parse_args(arguments)
-
-
-def line(operation: Operation) -> str:
-    """An example of its command line."""
-    given = " ".join(f"{flag(name)} {value}" for name, value in operation.example.items())
-    return f"{PROG} {operation.name} {given} --out results"
-
-
-def flag(name: str) -> str:
-    """The option of a parameter."""
-    return f"--{name.replace('_', '-')}"
 
 
 def _add(command: argparse.ArgumentParser, param: Param) -> None:
@@ -91,7 +80,8 @@ def _add(command: argparse.ArgumentParser, param: Param) -> None:
             "--model", default=absent, help=f"{words} (default: the first on offer)"
         )
         words = "folder of the checkpoint folders on offer (default: that of the studio)"
-        command.add_argument("--checkpoints", type=Path, default=CHECKPOINTS, help=words)
+        options = {"type": Path, "default": CHECKPOINTS, "metavar": "FOLDER"}
+        command.add_argument("--checkpoints", help=words, **options)
         command.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
         return
     required = param.default is REQUIRED and not param.optional
@@ -104,7 +94,7 @@ def _add(command: argparse.ArgumentParser, param: Param) -> None:
         words, how = f"{words}; or a folder of them", {"metavar": "FILE"}
     help_text = f"{words} ({'required' if required else f'default: {default}'})".replace("%", "%%")
     how |= {"dest": param.name, "default": absent, "required": required, "help": help_text}
-    command.add_argument(flag(param.name), **how)
+    command.add_argument(f"--{param.name.replace('_', '-')}", **how)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -122,13 +112,16 @@ def main(arguments: list[str] | None = None) -> int:
                 print(json.dumps(_run(operation, models, given, out / name, name)), flush=True)
                 done += 1
             except (ValueError, media.MediaError) as error:
-                _say(f"{name}: {error}" if name else error)
+                _say(f"Picture {name}: {error}" if name else error)
                 refused += 1
     except KeyboardInterrupt:
         _say(f"Stopped; {done} of {len(runs)} are done, and in {out}")
         return INTERRUPTED
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         _say(error)
+        return REFUSED
+    except OSError as error:
+        _say(f"Nothing can be written to {error.filename or out}: {error.strerror}")
         return REFUSED
     return REFUSED if refused else 0
 
@@ -147,9 +140,13 @@ def batch(operation: Operation, given: Mapping[str, Any]) -> dict[str, dict[str,
     """The runs that are asked for, by name: one, named "", or one for each picture of a folder.
 
     Raises:
-        ValueError: If a folder holds no picture, two of one name, or not those of another folder.
+        ValueError: If a file is missing, or a folder holds no picture, two of one name, or not
+            those of another folder.
     """
     named = [p.name for p in operation.params if isinstance(p, Picture) and p.name in given]
+    for name in named:
+        if not Path(given[name]).exists():
+            raise ValueError(f"there is no file {given[name]}")
     folders = {name: pictures(Path(given[name])) for name in named if Path(given[name]).is_dir()}
     if not folders:
         return {"": dict(given)}
@@ -157,7 +154,7 @@ def batch(operation: Operation, given: Mapping[str, Any]) -> dict[str, dict[str,
     for name, found in others:
         if missing := sorted(wanted.keys() - found.keys()):
             raise ValueError(
-                f"{given[name]} holds no picture {missing[0]}, but {given[first]} does"
+                f"the folder {given[name]} holds no {missing[0]}, but {given[first]} does"
             )
     return {
         stem: dict(given) | {name: str(found[stem]) for name, found in folders.items()}
@@ -173,9 +170,9 @@ def pictures(folder: Path) -> dict[str, Path]:
     files = [path for path in files if not path.name.startswith(".")]
     found = {path.stem: path for path in files}
     if not found:
-        raise ValueError(f"{folder} holds no pictures")
+        raise ValueError(f"the folder {folder} holds no pictures")
     if len(found) < len(files):
-        raise ValueError(f"{folder} holds two pictures of one name")
+        raise ValueError(f"the folder {folder} holds two pictures of one name")
     return found
 
 

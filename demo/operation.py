@@ -98,6 +98,11 @@ class Operation:
         """Parameters of an example call by name: those that it cannot do without, and a seed."""
         return {one.name: one.example for one in self.params if one.example is not None}
 
+    def command(self) -> str:
+        """An example of its command line."""
+        given = (f"--{name.replace('_', '-')} {value}" for name, value in self.example.items())
+        return f"python -m demo {self.name} {' '.join(given)} --out results"
+
     def start(self, models: Models, given: Mapping[str, Any]) -> Iterator[Update | Result]:
         """Check the parameters and the budget, and run; errors as theirs."""
         values = check(self.params, given, models)

@@ -59,12 +59,18 @@ def push(
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    words = {"epilog": EXAMPLES, "formatter_class": argparse.RawDescriptionHelpFormatter}
-    about = "Models on the Hugging Face Hub."
-    parser = argparse.ArgumentParser(prog="python -m sbcore.hub", description=about, **words)
+    kind = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="python -m sbcore.hub",
+        description="Models on the Hugging Face Hub.",
+        epilog=EXAMPLES,
+        formatter_class=kind,
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     about = "upload a checkpoint folder: safetensors, configs and its model card"
-    command = commands.add_parser("push", help=about, description=about, **words)
+    command = commands.add_parser(
+        "push", help=about, description=about, epilog=EXAMPLES, formatter_class=kind
+    )
     command.add_argument("folder", type=Path, help="checkpoint folder, such as checkpoints/mine")
     command.add_argument("repo_id", metavar="owner/name", help="repository; made if it is missing")
     command.add_argument(

@@ -54,7 +54,7 @@ def upload(
     message: str | None = None,
     exactly: bool = False,
 ) -> str:
-    """Upload files as one commit; repository and branch are made if they are missing.
+    """Upload files; repository and branch are made if they are missing.
 
     Args:
         folder: Where the files are.
@@ -67,7 +67,7 @@ def upload(
         exactly: Whether other files of the repository are removed.
 
     Returns:
-        Address of the commit.
+        Address of the last commit.
 
     Raises:
         HubError: If there is no token, or the Hub cannot be reached or refuses.
@@ -75,19 +75,20 @@ def upload(
     about = f"{repo_id} could not be uploaded"
     if get_token() is None:
         raise HubError(f"{about}: {NO_TOKEN}.")
-    api, sdk = HfApi(), {"space_sdk": "gradio"} if kind == "space" else {}
-    where = {"repo_id": repo_id, "repo_type": kind}
+    api, sdk = HfApi(), "gradio" if kind == "space" else None
     try:
-        api.create_repo(**where, private=private, exist_ok=True, **sdk)
+        api.create_repo(repo_id, repo_type=kind, private=private, exist_ok=True, space_sdk=sdk)
         if revision:
-            api.create_branch(**where, branch=revision, exist_ok=True)
-        return api.upload_folder(
-            **where,
+            api.create_branch(repo_id, repo_type=kind, branch=revision, exist_ok=True)
+        done = api.upload_folder(
+            repo_id=repo_id,
+            repo_type=kind,
             folder_path=folder,
             allow_patterns=list(files),
             delete_patterns="*" if exactly else None,
             revision=revision,
             commit_message=message,
-        ).commit_url
+        )
+        return done.commit_url
     except Exception as error:  # also those of the HTTP library, which is not the same everywhere
         raise HubError(f"{about}: {reason(error)}.") from error
