@@ -76,12 +76,13 @@ def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     return text
 
 
-def test_what_is_pushed_loads_back_with_the_same_fingerprint(call: Call, server: Hub, model: Path):
+def test_what_is_pushed_loads_back_with_the_same_fingerprint(
+    here, call: Call, server: Hub, model: Path
+):
+    assert main(["push", str(model), "someone/mine"]) == 0
     options = ["--private", "--revision", "v2", "--message", "second"]
-    for more in ([], options):
-        done = call("-m", "sbcore.hub", "push", model, "someone/mine", *more)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.startswith(f"{server.address}/someone/mine/commit/")
+    done = call("-m", "sbcore.hub", "push", model, "someone/mine", *options)
+    assert done.stdout.startswith(f"{server.address}/someone/mine/commit/"), done.stderr
     branches = server.repositories["model", "someone/mine"]
     wanted = ["README.md", "config.json", "model.safetensors", "ratio.json", "ratio.safetensors"]
     assert sorted(branches["main"]) == sorted(branches["v2"]) == wanted

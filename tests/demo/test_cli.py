@@ -144,6 +144,7 @@ def test_folders_are_batches_and_one_bad_picture_stops_no_other(run, tmp_path):
         ("generate --solver magic --out x", "The solver must be one of"),
         ("generate --model magic --out x", "The model magic cannot be used"),
         ("generate --model pair --out x", "The model pair only translates between two sets"),
+        ("generate --device abacus --out x", "The device abacus cannot be used here: take cpu"),
         ("denoise --image none.png --out x", "There is no file none.png."),
         ("denoise --image . --out x", "The folder . holds no pictures."),
         ("denoise --out x", "The following arguments are required: --image. See"),
@@ -170,7 +171,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path, offered):
     photos.mkdir()
     for k in range(60):
         picture(k).save(photos / f"{k:02d}.png")
-    options = ["--image", photos, "--steps", "150", "--out", tmp_path / "out"]
+    options = ["--image", photos, "--steps", "60", "--out", tmp_path / "out"]
     command = [sys.executable, "-m", "demo", "denoise", *options, "--checkpoints", offered]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
