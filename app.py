@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 from pathlib import Path
+
+import gradio
 
 from demo import page
 from demo.models import Models
@@ -15,6 +18,7 @@ EXAMPLES = """examples:
   python app.py                                     what is in checkpoints/, on this machine
   python app.py --open --device cpu                 and a browser with it
   python app.py --model runs/mine --port 8000       your own model first
+  python app.py --mcp                               and the operations as tools for programs
   python app.py --model someone/model --host 0.0.0.0  a model of the Hub, for the whole network
 """
 
@@ -72,7 +76,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--open", action="store_true", help="open the page in a browser (default: off)"
     )
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--mcp",
+        action="store_true",
+        help="serve the operations as MCP tools, too, at /gradio_api/mcp/ (default: off)",
+    )
+    options = parser.parse_args(arguments)
+    if options.mcp and importlib.util.find_spec("mcp") is None:
+        parser.error(f"--mcp needs a package: pip install 'gradio[mcp]=={gradio.__version__}'.")
+    return options
 
 
 def main() -> None:
@@ -89,6 +101,7 @@ def main() -> None:
         inbrowser=options.open,
         hosts=(*own_names(), *options.allow_host),
         proxied=options.behind_proxy,
+        mcp_server=options.mcp or None,  # None: as the environment says
         **page.LAUNCH,
     )
 

@@ -25,6 +25,7 @@ from demo.server.budget import BUDGET, PACE
 from demo.server.queue import QUEUE
 from demo.server.turns import Waiting
 from demo.wiring import brief_session, sentences, shared, visitor
+from demo.zero import on_gpu
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,16 @@ class Operation:
         """A parameter."""
         return next(param for param in self.params if param.name == name)
 
+    @property
+    def example(self) -> dict[str, Any]:
+        """Parameters of an example call by name: those that it cannot do without, and a seed."""
+        return {one.name: one.example for one in self.params if one.example is not None}
+
+    def command(self) -> str:
+        """An example of its command line."""
+        given = (f"--{name.replace('_', '-')} {value}" for name, value in self.example.items())
+        return f"python -m demo {self.name} {' '.join(given)} --out results"
+
     def start(self, models: Models, given: Mapping[str, Any]) -> Iterator[Update | Result]:
         """Check the parameters and the budget, and run; errors as theirs."""
         values = check(self.params, given, models)
@@ -140,24 +151,32 @@ class Operation:
         names = [param.name for param in params]
         nothing = (None,) * len(self.outputs)
 
-        def answers(folder: Path, given: dict[str, Any]) -> Iterator[Any]:
-            for moment in self.start(models, given):
+        @on_gpu
+        def moments(*values: Any) -> Iterator[Result | float]:
+            with sentences():
+                for moment in self.start(models, dict(zip(names, values, strict=True))):
+                    yield moment if isinstance(moment, Result) else round(moment.fraction, 3)
+
+        def answers(folder: Path, values: Sequence[Any]) -> Iterator[Any]:
+            for moment in moments(*values):
                 if isinstance(moment, Result):
                     yield *self.save(moment, folder), moment.report.facts()
                 else:  # a yield between evaluations is where a cancelled call stops
-                    yield *nothing, {"progress": round(moment.fraction, 3)}
+                    yield *nothing, {"progress": moment}
 
         def call(*values: Any) -> Iterator[Any]:
             with sentences(), brief_session(), downloads() as folder:
                 latest = nothing
-                for answer in shared(answers(folder, dict(zip(names, values, strict=True)))):
+                for answer in shared(answers(folder, values)):
                     if not isinstance(answer, Waiting):
                         latest = answer
                     elif answer.before:
                         latest = *nothing, {"waiting": str(answer)}
                     yield latest  # what is yielded last is the answer of the call
 
+        listed = [param.describe() for param in params]
         call.__name__, call.__annotations__ = self.name, {}
+        call.__doc__ = "\n  ".join(["Args:", *listed])  # of an MCP tool, beside the description
         call.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [
                 inspect.Parameter(
@@ -168,7 +187,7 @@ class Operation:
                 for param in params
             ]
         )
-        listed = "\n".join(f"- {param.describe()}" for param in params)
+        described = "\n".join([f"{self.doc}\n", *(f"- {one}" for one in listed)])
         with gr.Column(visible=False):
             inputs = [param.endpoint() for param in params]
             outputs = [one.component(label=one.name) for one in self.outputs]
@@ -177,7 +196,7 @@ class Operation:
                 inputs,
                 [*outputs, gr.JSON(label="report")],
                 api_name=self.name,
-                api_description=f"{self.doc}\n\n{listed}",
+                api_description=described,
                 api_visibility="public",
                 **QUEUE,
             )

@@ -55,6 +55,11 @@ class Param:
         return self.said or f"The {self.name}"
 
     @property
+    def example(self) -> Any:
+        """Its value in the example of a call; None: it is left out there."""
+        return None
+
+    @property
     def start(self) -> Any:
         """Value that its control begins with."""
         return self.default if self.shown is None else self.shown
@@ -233,6 +238,11 @@ class Seed(Whole):
     fresh: bool = False
     """Whether the tab offers a new one for each run."""
 
+    @property
+    def example(self) -> int:
+        """Any."""
+        return 17
+
     @staticmethod
     def new() -> int:
         """One that nobody has chosen."""
@@ -348,6 +358,11 @@ class Picture(Param):
 
     absent: str = ""
     """What is said where there is none; by default the page's or the API's own sentence."""
+
+    @property
+    def example(self) -> str | None:
+        """The name of a file, where there must be one."""
+        return f"{self.name}.png" if self.default is REQUIRED else None
 
     def check(self, value: Any, given: Mapping[str, Any]) -> Photo | None:
         """Open it, of the page a document, else a file; None where it may be left out."""

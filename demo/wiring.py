@@ -17,6 +17,7 @@ from demo.runs import Stopped
 from demo.server.budget import BUDGET
 from demo.server.queue import LISTENERS, QUEUE
 from demo.server.turns import TURNS, Waiting
+from demo.zero import on_gpu
 
 log = logging.getLogger(__name__)
 # Every handler that only rearranges the page, this.
@@ -34,13 +35,13 @@ def sentences() -> Iterator[None]:
     except (gr.Error, Stopped):
         raise
     except (ValueError, media.MediaError) as error:
-        raise gr.Error(_sentence(error), print_exception=False) from error
+        raise gr.Error(sentence(error), print_exception=False) from error
     except Exception as error:
         log.exception("a run failed")
         raise gr.Error(OOPS, print_exception=False) from error
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: object) -> str:
     """The message with a capital and a full stop; the engine's have neither."""
     text = str(error).rstrip(".")
     return f"{text[:1].upper()}{text[1:]}."
@@ -103,10 +104,15 @@ def compute(
     def said(line: str) -> tuple[Any, ...]:
         return (*[gr.skip()] * (len(outputs) - 1), line)
 
+    @on_gpu
+    def computing(*values: Any) -> Iterator[Any]:
+        with sentences():
+            yield from handler(*values)
+
     def guarded(*values: Any) -> Iterator[Any]:
         try:
             with sentences():
-                moments = handler(*values)
+                moments = computing(*values)
                 for moment in shared(stops.reach(moments) if stops else moments):
                     waits = isinstance(moment, Waiting)
                     yield said(views.waiting_html(moment)) if waits else moment

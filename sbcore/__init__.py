@@ -12,6 +12,7 @@ from sbcore.plane.bridge import PlaneBridge, PlaneProgress
 from sbcore.plane.distributions import DISTRIBUTIONS, EXTENT, Distribution, drawn_distribution
 from sbcore.plane.pairs import plane_end
 from sbcore.runtime.checkpoints import CheckpointError
+from sbcore.runtime.hub import HubError, upload
 from sbcore.runtime.run import DivergedError, Evaluations, Run, Step, follow
 from sbcore.twostage.bridge import DEFAULTS, Bridge
 from sbcore.twostage.inversion import path_positions
@@ -36,6 +37,7 @@ __all__ = [
     "Distribution",
     "DivergedError",
     "Evaluations",
+    "HubError",
     "NetworkConfig",
     "PaperMode",
     "PlaneBridge",
@@ -51,5 +53,6 @@ __all__ = [
     "path_positions",
     "plane_end",
     "preset_holes",
+    "upload",
 ]
 __version__ = "0.2.0"

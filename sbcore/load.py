@@ -9,6 +9,7 @@ import torch
 from sbcore.ipf.bridge import TranslationBridge
 from sbcore.ipf.network import KIND
 from sbcore.runtime.checkpoints import locate, read_config
+from sbcore.runtime.devices import check_device
 from sbcore.twostage.bridge import Bridge
 
 
@@ -28,7 +29,9 @@ def load(
 
     Raises:
         CheckpointError: If there is no usable checkpoint; one sentence says why.
+        ValueError: If the device cannot be used here.
     """
+    check_device(device)
     folder = locate(name_or_path, revision)
     kind = TranslationBridge if read_config(folder).get("kind") == KIND else Bridge
     return kind.from_pretrained(folder, device, bf16=bf16)

@@ -10,11 +10,14 @@ import sys
 import tomllib
 import zipfile
 from collections.abc import Iterable
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 import sbcore
 from tests.conftest import REPOSITORY
@@ -84,6 +87,46 @@ def test_pins_are_versions_that_the_project_asks_for() -> None:
     space = (REPOSITORY / "README.md").read_text(encoding="utf-8").split("---")[1]
     (version,) = re.findall(r"^sdk_version: (.+)$", space, re.MULTILINE)
     assert str(pins["gradio"].specifier) == f"=={version}"
+
+
+LOCKED = re.compile(
+    r"^(?P<name>[\w.-]+)==(?P<version>\S+)(?P<hashes>( \\\n    --hash=\S+)+)$", re.M
+)
+LOCK = (REPOSITORY / "requirements.lock").read_text(encoding="utf-8")
+
+
+def test_the_lock_holds_every_pin_with_hashes_and_no_place_to_fetch_from() -> None:
+    lock = {canonicalize_name(one["name"]): one for one in LOCKED.finditer(LOCK)}
+    lines = [line for line in LOCK.splitlines() if line and line[0] not in "# "]
+    assert len(lock) == len(lines) and "://" not in LOCK and "index" not in LOCK
+    for one in lock.values():
+        hashes = one["hashes"].split()[1::2]
+        assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", each) for each in hashes)
+    pins = pinned("requirements.txt")
+    del pins["torch"]  # that of the host
+    assert {name: f"=={lock[name]['version']}" for name in pins} == {
+        name: str(pin.specifier) for name, pin in pins.items()
+    }
+    assert "torch" not in lock and Version(lock["python-multipart"]["version"]) >= Version("0.0.27")
+
+
+def test_the_lock_is_complete() -> None:
+    """What a locked package asks for is locked; as its metadata says, where it is installed."""
+    lock = {canonicalize_name(one["name"]): one["version"] for one in LOCKED.finditer(LOCK)}
+    linux = {"sys_platform": "linux", "platform_system": "Linux", "python_version": "3.12"}
+    linux |= {"python_full_version": "3.12.0", "platform_machine": "x86_64", "extra": ""}
+    looked = 0
+    for name, version in lock.items():
+        with suppress(metadata.PackageNotFoundError):
+            if metadata.version(name) != version:
+                continue
+            looked += 1
+            asked = map(Requirement, metadata.requires(name) or [])
+            needed = {r for r in asked if r.marker is None or r.marker.evaluate(linux)}
+            for one in needed:
+                found = canonicalize_name(one.name)
+                assert found == "torch" or lock[found] in one.specifier, f"{name} needs {one}"
+    assert looked > len(lock) / 2
 
 
 def test_the_wheel_is_the_engine_with_its_types_its_version_and_nothing_else(

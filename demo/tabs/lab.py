@@ -178,6 +178,10 @@ class Drawing(params.Param):
         """The strokes, if any."""
         return {self.name: value} if value else {}
 
+    def kind(self) -> str:
+        """What it takes."""
+        return "JSON: strokes, each a list of points [x, y], of the distribution that is drawn"
+
 
 @dataclass(frozen=True)
 class StageSteps(params.Whole):

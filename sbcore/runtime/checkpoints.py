@@ -17,10 +17,12 @@ from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
+
+from sbcore.runtime.hub import reason
 
 FORMAT = "schrodinger-bridge-studio"
 FORMAT_VERSION = 1
@@ -54,10 +56,10 @@ def locate(name_or_path: str | Path, revision: str | None = None) -> Path:
         return Path(
             snapshot_download(str(name_or_path), revision=revision, allow_patterns=patterns)
         )
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+    except (HFValidationError, OSError) as error:  # all others of the client are an OSError
         raise CheckpointError(
-            f"{name_or_path} is no local folder and could not be fetched from the Hub "
-            f"({type(error).__name__})."
+            f"{name_or_path} is no local folder and could not be fetched from the Hub: "
+            f"{reason(error)}."
         ) from error
 
 

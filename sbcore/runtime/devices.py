@@ -20,6 +20,20 @@ def best_device() -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
+def check_device(device: str | torch.device | None) -> None:
+    """Refuse a device that is not here; None is the best there is.
+
+    Raises:
+        ValueError: With one sentence.
+    """
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"The device {device!s:.40} cannot be used here: take cpu, or cuda or mps where it is."
+        ) from error
+
+
 def device_name(device: torch.device) -> str:
     """Name of a device for people."""
     if device.type == "cuda":
