@@ -18,6 +18,7 @@ from starlette.middleware import Middleware
 from demo import assets, imaging, keys, restore, transfer
 from demo.link_preview import LinkPreview
 from demo.models import Models
+from demo.reference import Reference
 from demo.server import logs
 from demo.server.gate import Gate
 from demo.server.queue import CAPACITY, Door
@@ -96,8 +97,10 @@ class Page(gr.Blocks):
             frames=frames,
             proxied=proxied,
         )
+        reference = Middleware(Reference, operations=self.operations)
         preview = Middleware(LinkPreview, title=TITLE, text=PROMISE)
-        return super().launch(app_kwargs={"middleware": [gate, preview]}, **options)
+        kept = {"middleware": [gate, reference, preview]}
+        return super().launch(app_kwargs=kept, **options)
 
     def leave(self) -> None:
         """Refuse new runs from now on."""
@@ -167,11 +170,11 @@ def build(models: Models) -> gr.Blocks:
         worked = _examples(built)
         opened = restore.Restorer(models, loader, tabs, model, built, worked).wire(page)
         _wire_examples(opened.then, model, built, worked)
-        for tab in built.values():
-            if tab.operation is not None:
-                tab.operation.publish(models)
+        page.models = models
+        page.operations = [tab.operation for tab in built.values() if tab.operation]
+        for operation in page.operations:
+            operation.publish(models)
     # A direct call would run beside the queue, and past its limits.
-    page.models = models
     return page.queue(api_open=False)
 
 

@@ -224,7 +224,8 @@ class Gate:
                 raise Refused(413, "The body is too large: at most 16 MB, please.")
             if not message.get("more_body"):
                 break
-        self._check_body(scope["path"], body)
+        if "/mcp" not in scope["path"]:
+            self._check_body(scope["path"], body)
         text = body.decode()
         for name in UPLOADED.findall(text):
             if not self._may(unquote(name), visitor):

@@ -35,7 +35,7 @@ def serve(build: Callable[[], Any], **options: Any) -> None:
         page = build()
         for number in SIGNALS:
             signal.signal(number, lambda *_: stop.set())
-        page.launch(prevent_thread_lock=True, **options | on_spaces())
+        page.launch(prevent_thread_lock=True, **options | elsewhere(options.get("share", False)))
         stop.wait()
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
@@ -48,13 +48,14 @@ def serve(build: Callable[[], Any], **options: Any) -> None:
         page.close(verbose=False)
 
 
-def on_spaces() -> dict[str, Any]:
-    """What is different where Hugging Face serves: its proxy, its frame."""
-    host = os.environ.get("SPACE_HOST")
-    if not host:
-        return {}
-    frames = ("https://huggingface.co",)
-    return {"hosts": tuple(host.split(",")), "frames": frames, "proxied": True}
+def elsewhere(shared: bool) -> dict[str, Any]:
+    """What is different behind the tunnel of ``--share``, and where Hugging Face serves."""
+    if shared:  # nobody knows its name before
+        return {"hosts": ("*",), "proxied": True}
+    if host := os.environ.get("SPACE_HOST"):
+        frames = ("https://huggingface.co",)
+        return {"hosts": tuple(host.split(",")), "frames": frames, "proxied": True}
+    return {}
 
 
 def own_names() -> tuple[str, ...]:
