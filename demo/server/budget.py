@@ -76,10 +76,10 @@ class Pace:
             self._seconds[name] = (before + seconds / cost) / 2
 
     def price(self, name: str, cost: int) -> str:
-        """Of a run: "about 3 s, 40 evaluations"."""
+        """Of a run: "next: about 3 s, 40 evaluations"."""
         seconds = self._seconds.get(name)
         about = f"about {spell(seconds * cost)}, " if seconds else ""
-        return f"{about}{evaluations(cost)}"
+        return f"next: {about}{evaluations(cost)}"
 
 
 def evaluations(cost: int) -> str:

@@ -59,12 +59,12 @@ def test_a_run_may_not_compute_for_ever():
 
 def test_the_price_is_learned_from_the_last_runs():
     pace = Pace()
-    assert pace.price("generate", 40) == "40 evaluations"
+    assert pace.price("generate", 40) == "next: 40 evaluations"
     pace.learn("generate", 10, 1.0)
-    assert pace.price("generate", 40) == "about 4 s, 40 evaluations"
+    assert pace.price("generate", 40) == "next: about 4 s, 40 evaluations"
     pace.learn("generate", 10, 3.0)
-    assert pace.price("generate", 2000) == "about 7 min, 2,000 evaluations"
-    assert pace.price("inpaint", 1) == "1 evaluation"
+    assert pace.price("generate", 2000) == "next: about 7 min, 2,000 evaluations"
+    assert pace.price("inpaint", 1) == "next: 1 evaluation"
 
 
 @pytest.mark.parametrize(
