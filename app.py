@@ -12,7 +12,9 @@ import gradio
 from demo import page
 from demo.models import Models
 from demo.server import budget
+from demo.server.queue import CAPACITY
 from demo.server.serve import own_names, serve
+from demo.server.turns import TURNS
 
 EXAMPLES = """examples:
   python app.py                                     what is in checkpoints/, on this machine
@@ -66,6 +68,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         default="SPACE_ID" in os.environ,
     )
     parser.add_argument(
+        "--together",
+        type=int,
+        default=1,
+        metavar="N",
+        help="runs that may compute at once and share the calls of the network: more pictures a "
+        "second for many visitors, but whoever else is there moves a pixel in some ten thousand "
+        "by 1/255 (default: 1)",
+    )
+    parser.add_argument(
         "--behind-proxy",
         action="store_true",
         help="trust what a proxy says in X-Forwarded headers (default: off)",
@@ -82,6 +93,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="serve the operations as MCP tools, too, at /gradio_api/mcp/ (default: off)",
     )
     options = parser.parse_args(arguments)
+    if not 1 <= options.together <= CAPACITY:
+        parser.error(f"--together must be from 1 to {CAPACITY}, got {options.together}.")
     if options.mcp and importlib.util.find_spec("mcp") is None:
         parser.error(f"--mcp needs a package: pip install 'gradio[mcp]=={gradio.__version__}'.")
     return options
@@ -92,6 +105,7 @@ def main() -> None:
     options = parse_arguments()
     if options.public:
         budget.restrict()
+    TURNS.together = options.together
     models = Models(options.checkpoints, tuple(options.model), options.device)
     serve(
         lambda: page.build(models),

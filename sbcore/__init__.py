@@ -12,6 +12,7 @@ from sbcore.plane.bridge import PlaneBridge, PlaneProgress
 from sbcore.plane.distributions import DISTRIBUTIONS, EXTENT, Distribution, drawn_distribution
 from sbcore.plane.pairs import plane_end
 from sbcore.runtime.checkpoints import CheckpointError
+from sbcore.runtime.gather import GATHERING
 from sbcore.runtime.hub import HubError, upload
 from sbcore.runtime.run import DivergedError, Evaluations, Run, Step, follow
 from sbcore.twostage.bridge import DEFAULTS, Bridge
@@ -26,6 +27,7 @@ __all__ = [
     "DIRECTIONS",
     "DISTRIBUTIONS",
     "EXTENT",
+    "GATHERING",
     "PLANE_SOLVER",
     "REPAINT_EVALUATIONS",
     "SOLVERS",

@@ -113,13 +113,13 @@ class Studio:
         """Of the picture of a seed."""
         kind, data = self.call("generate", self.values("generate"))
         assert kind == "complete", data
-        return self.pixels(data[0][0]["path"])
+        return zlib.crc32(self.pixels(data[0][0]["path"]))
 
-    def pixels(self, path: str) -> int:
-        """Checksum of the pixels of a picture file."""
+    def pixels(self, path: str) -> bytes:
+        """The pixels of a picture file."""
         content = self.http.get(f"{API}/file={path}").raise_for_status().content
         with Image.open(io.BytesIO(content)) as picture:  # beside the pixels it tells the seconds
-            return zlib.crc32(picture.tobytes())
+            return picture.tobytes()
 
 
 def png(side: int, colour: str = "tan", **options: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""Turns: one run computes at a time, between two of its updates another may."""
+"""Turns: one run computes at a time, or a few together; between two updates another may."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any
+
+from sbcore import GATHERING
 
 PATIENCE = 1.0  # seconds between two looks of a run that waits; there it can be ended
 AHEAD = 0.1  # seconds that a turn is kept for a run that has just had one
@@ -59,12 +61,21 @@ class Turns:
         self._lock = threading.Lock()
         self._runs: set[_Run] = set()
         self._waiting: set[_Run] = set()
-        self._turn: _Run | None = None
-        self._kept_until = 0.0  # for the run whose turn it is, until it takes it
+        self._turns: dict[_Run, float] = {}  # whose turn it is, and until when it is kept for them
         self._used: dict[str, tuple[float, float]] = {}  # by visitor: seconds, when
-        # One thread for all: each that computes would keep helpers and memory of its own.
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="turns")
+        self.together = 1
         self._lasted: deque[float] = deque(maxlen=20)  # turns of the last runs, in seconds
+
+    @property
+    def together(self) -> int:
+        """How many may have a turn at once, and share the calls of their networks."""
+        return self._together
+
+    @together.setter
+    def together(self, count: int) -> None:
+        # A thread for each and no more: one that computes keeps helpers and memory of its own.
+        self._worker = ThreadPoolExecutor(count, thread_name_prefix="turns")
+        self._together = count
 
     def __len__(self) -> int:
         """Runs that have begun, or wait for that."""
@@ -97,7 +108,7 @@ class Turns:
                     yield self._before(run)
                 started = time.monotonic()
                 try:
-                    moment = self._worker.submit(copy_context().run, next, moments, END).result()
+                    moment = self._worker.submit(copy_context().run, _next, moments).result()
                 finally:
                     self._give(run, time.monotonic() - started)
                 if moment is END:
@@ -137,7 +148,7 @@ class Turns:
             if not run.called.is_set():  # it came too late, and was another's turn
                 return False
             self._waiting.remove(run)
-            self._kept_until = math.inf
+            self._turns[run] = math.inf
             return True
 
     def _give(self, run: _Run, seconds: float) -> None:
@@ -160,18 +171,19 @@ class Turns:
             self._call()
 
     def _free(self, run: _Run) -> None:
-        if self._turn is run:
+        if self._turns.pop(run, None):
             run.called.clear()
-            self._turn = None
 
     def _call(self, *back: _Run) -> None:
-        """Say whose turn it is, of those that wait or will be back soon, if it is nobody's."""
-        if self._turn is not None and time.monotonic() > self._kept_until:
-            self._free(self._turn)
-        if self._turn is None and (candidates := {*self._waiting, *back}):
-            self._turn = min(candidates, key=self._order)
-            self._kept_until = time.monotonic() + AHEAD
-            self._turn.called.set()
+        """Say whose turn it is, of those that wait or will be back soon, while there is room."""
+        now = time.monotonic()
+        for late in [run for run, until in self._turns.items() if now > until]:
+            self._free(late)
+        candidates = {*self._waiting, *back} - self._turns.keys()
+        room = self.together - len(self._turns)
+        for run in sorted(candidates, key=self._order)[:room]:
+            self._turns[run] = now + AHEAD
+            run.called.set()
 
     def _order(self, run: _Run) -> tuple[Any, ...]:
         starved = time.monotonic() - run.since > STARVED
@@ -184,6 +196,11 @@ class Turns:
         """Seconds that a visitor has used, the older the less."""
         seconds, at = self._used.get(visitor, (0.0, 0.0))
         return seconds * math.exp2((at - time.monotonic()) / HALF_LIFE)
+
+
+def _next(moments: Iterator[Any]) -> Any:
+    with GATHERING.member():
+        return next(moments, END)
 
 
 def spell(seconds: float) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from torch import Tensor
 from sbcore.runtime import checks
 from sbcore.runtime.checkpoints import CheckpointError, fingerprint, locate
 from sbcore.runtime.devices import best_device, channels_last, device_name
+from sbcore.runtime.gather import GATHERING
 from sbcore.runtime.noise import Noise
 from sbcore.runtime.run import Evaluations, Run, Step, follow, pictures
 from sbcore.twostage import judge
@@ -611,8 +612,9 @@ class Bridge:
         return Noise(seeds, self.shape, purpose, self.device)
 
     def _denoise(self, v: Tensor, s: float, *conditions: Tensor) -> Tensor:
+        call, options = partial(GATHERING.call, self.denoiser), {"bf16": self.bf16}
         parts = zip(*(tensor.split(BATCH) for tensor in (v, *conditions)), strict=True)
-        return torch.cat([self.denoiser(part, s, *rest, bf16=self.bf16) for part, *rest in parts])
+        return torch.cat([call(part, s, *rest, **options) for part, *rest in parts])
 
     def _ratio(self, x: Tensor) -> Tensor:
         assert self.log_ratio is not None

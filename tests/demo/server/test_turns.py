@@ -50,6 +50,24 @@ def test_one_computes_at_a_time():
         assert (name, begin, end) == (other, "begin", "end")
 
 
+def test_a_few_may_compute_together():
+    turns, barrier = Turns(), threading.Barrier(3)
+    turns.together = 3
+
+    def meeting():
+        barrier.wait(10)  # all three are in a turn at once
+        yield "met"
+
+    in_threads(*(lambda v=v: drain(turns.share(meeting(), v)) for v in "abc"))
+    log, most = [], 0
+    in_threads(*(lambda v=v: drain(turns.share(work(log, v, 3), v)) for v in "abcdef"))
+    at_work = 0
+    for _, what in log:
+        at_work += 1 if what == "begin" else -1
+        most = max(most, at_work)
+    assert most <= 3 and len(log) == 36
+
+
 def test_a_short_run_passes_a_long_one():
     turns, log, over = Turns(), [], {}
 
