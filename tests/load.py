@@ -122,7 +122,7 @@ def leaving(address: str) -> float:
     """Seconds until the run of a visitor who has left is over, less one evaluation."""
     visitor = Visitor(address)
     with visitor.long_run():
-        began, before = time.monotonic(), visitor.runs()
+        before = visitor.runs()
     assert before == 1
     began = time.monotonic()
     while visitor.runs():
