@@ -202,7 +202,7 @@ def checked(strokes: Any, one: str) -> list[np.ndarray]:
     """Strokes as arrays (k, 2); see `write` for the errors."""
     try:
         lines = [np.asarray(stroke, np.float64) for stroke in strokes or () if len(stroke)]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DrawingError("The drawing must be a list of lists of (x, y).") from error
     if not lines:
         raise DrawingError(f"The drawing is empty: draw a {one} on the square, or pick one.")

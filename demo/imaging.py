@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import pi_heif
@@ -38,6 +39,15 @@ Source = str | Path | Image.Image | np.ndarray | None
 
 class PictureError(ValueError):
     """A picture or mask that cannot be used; the message is one sentence for the visitor."""
+
+
+def told(value: Any, most: int = 40) -> str:
+    """What a visitor sent, as a refusal repeats it: short, and printable on one line."""
+    try:
+        text = str(value)
+    except ValueError:  # Python prints no whole number of more than 4,300 digits
+        return "a number of thousands of digits"
+    return "".join(one if one.isprintable() else " " for one in text[:most])
 
 
 @contextmanager

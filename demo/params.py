@@ -7,11 +7,13 @@ import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
+from numbers import Real
 from typing import Any
 
 import gradio as gr
 
 from demo import imaging
+from demo.imaging import told
 from demo.inputs import Dial, Upload
 from demo.models import Models
 from demo.photos.box import PhotoBox
@@ -23,6 +25,16 @@ from sbcore import DEFAULTS, SOLVERS
 MAX_STEPS = 2000
 MAX_SEED = 2**31 - 1
 REQUIRED = ...  # the default of a parameter without one
+
+
+def is_absent(value: Any) -> bool:
+    """Whether nothing was given."""
+    return value is None or (isinstance(value, str) and not value)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a real number; a boolean is none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,7 @@ class Param:
         Raises:
             ValueError: If it cannot be used; one sentence that names it.
         """
-        if value in (None, "") and (self.optional or self.default is None):
+        if is_absent(value) and (self.optional or self.default is None):
             return self.default
         return self.convert(value, given)
 
@@ -130,8 +142,7 @@ class Number(Param):
     def convert(self, value: Any, given: Mapping[str, Any]) -> float:
         """A finite number in range."""
         most = self.limit(given)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not self.least <= value <= most:  # NaN is in no range
+        if not is_number(value) or not self.least <= value <= most:  # NaN is in no range
             raise ValueError(self._refusal("a number", most, value))
         return float(value)
 
@@ -140,7 +151,7 @@ class Number(Param):
         return self.most
 
     def _refusal(self, kind: str, most: float, value: Any) -> str:
-        return f"{self.title} must be {kind} from {self.least:g} to {most:.10g}, got {value!s:.40}."
+        return f"{self.title} must be {kind} from {self.least:g} to {most:.10g}, got {told(value)}."
 
     def control(self) -> Any:
         """A slider, or a field."""
@@ -181,11 +192,8 @@ class Whole(Number):
 
     def convert(self, value: Any, given: Mapping[str, Any]) -> int:
         """A whole number in range."""
-        try:
-            fits = self.least <= value <= self.most and value == int(value)
-        except TypeError:
-            fits = False
-        if not fits or isinstance(value, bool):
+        fits = is_number(value) and self.least <= value <= self.most
+        if not fits or value != int(value):
             raise ValueError(self._refusal("a whole number", self.most, value))
         return int(value)
 
@@ -215,7 +223,7 @@ class Steps(Whole):
 
     def convert(self, value: Any, given: Mapping[str, Any]) -> int | None:
         """A whole number in range, or None for the default."""
-        return None if value == 0 and value is not False else super().convert(value, given)
+        return None if is_number(value) and value == 0 else super().convert(value, given)
 
     def shown_as(self, value: int | None) -> int:
         """0 for the default."""
@@ -265,8 +273,8 @@ class Choice(Param):
 
     def convert(self, value: Any, given: Mapping[str, Any]) -> str:
         """One of the names."""
-        if value not in self.names:
-            raise ValueError(f"{self.title} must be {self.kind()}; got {value!s:.40}.")
+        if not isinstance(value, str) or value not in self.names:
+            raise ValueError(f"{self.title} must be {self.kind()}; got {told(value)}.")
         return value
 
     def parse(self, text: str) -> str:
@@ -317,8 +325,8 @@ class Model(Param):
 
     def load(self, models: Models, value: Any) -> Any:
         """The model itself."""
-        if not isinstance(value or "", str):
-            raise ValueError(f"The model must be a name, got {value!s:.40}.")
+        if not isinstance(value, str | None):
+            raise ValueError(f"The model must be a name, got {told(value)}.")
         return (models.translation if self.translates else models.get)(value or None)
 
     def facts(self, value: Any) -> dict[str, Any]:
@@ -438,7 +446,7 @@ class Region(Param):
         photo = given.get(self.of)
         with suppress(TypeError, ValueError):
             value = json.loads(value)
-        if not value or (isinstance(value, dict) and "file" in value):
+        if is_absent(value) or (isinstance(value, dict) and (not value or "file" in value)):
             return photo and photo.crop
         return Crop.of(value, photo.whole.size if photo else None)
 
@@ -468,7 +476,7 @@ class Switch(Param):
     def convert(self, value: Any, given: Mapping[str, Any]) -> bool:
         """A boolean."""
         if not isinstance(value, bool):
-            raise ValueError(f"{self.title} must be true or false, got {value!s:.40}.")
+            raise ValueError(f"{self.title} must be true or false, got {told(value)}.")
         return value
 
     def control(self) -> Any:

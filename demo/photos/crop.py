@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from demo.imaging import PictureError
+from demo.imaging import PictureError, told
 
 LEAST_SIDE = 8  # photo pixels
 Box = tuple[int, int, int, int]
@@ -52,7 +52,7 @@ class Crop:
         for name, number in numbers.items():
             real = isinstance(number, int | float) and not isinstance(number, bool)
             if not real or not math.isfinite(number):
-                raise PictureError(f"The crop's {name} must be a number, got {number!s:.40}.")
+                raise PictureError(f"The crop's {name} must be a number, got {told(number)}.")
         crop = cls(**{name: float(number) for name, number in numbers.items()})
         if photo_size is None:
             return crop

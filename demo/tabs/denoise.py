@@ -128,7 +128,7 @@ class Level(params.Number):
 
     def convert(self, value: Any, given: Mapping[str, Any]) -> float | None:
         """A number in range, or None for the estimate."""
-        return None if value == 0 and value is not False else super().convert(value, given)
+        return None if params.is_number(value) and value == 0 else super().convert(value, given)
 
     def limit(self, given: Mapping[str, Any]) -> float:
         """Sigma of the model."""

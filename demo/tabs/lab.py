@@ -169,7 +169,7 @@ class Drawing(params.Param):
 
     def convert(self, value: Any, given: Mapping[str, Any]) -> Any:
         """As they are; errors as `drawn_distribution`."""
-        if given.get("dataset") != DRAWN or not value:
+        if given.get("dataset") != DRAWN or params.is_absent(value):
             return None
         drawn_distribution(value)
         return value
@@ -193,7 +193,7 @@ class StageSteps(params.Whole):
 
     def check(self, value: Any, given: Mapping[str, Any]) -> int | None:
         """A whole number in range."""
-        return given.get("steps") if value in (None, "") else self.convert(value, given)
+        return given.get("steps") if params.is_absent(value) else self.convert(value, given)
 
 
 OPERATION = Operation(

@@ -86,5 +86,5 @@ def array(name: str, value: Any, **options: Any) -> Tensor:
     """Anything like an array as a tensor; options as of `torch.as_tensor`."""
     try:
         return torch.as_tensor(value, **options)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise ValueError(f"{name} must be an array, got {type(value).__name__}") from error

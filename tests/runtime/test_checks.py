@@ -75,6 +75,9 @@ def test_arrays_become_tensors() -> None:
     assert torch.equal(checks.array("a", [1, 2], dtype=torch.float32), torch.tensor([1.0, 2.0]))
     refused(lambda: checks.array("a", None), "a must be an array, got NoneType")
     refused(lambda: checks.array("a", "text"), "a must be an array, got str")
+    refused(
+        lambda: checks.array("a", [10**400], dtype=torch.float32), "a must be an array, got list"
+    )
 
 
 def test_long_values_are_cut() -> None:
