@@ -169,7 +169,8 @@ class Drawing(params.Param):
 
     def convert(self, value: Any, given: Mapping[str, Any]) -> Any:
         """As they are; errors as `drawn_distribution`."""
-        if given.get("dataset") != DRAWN or params.is_absent(value):
+        nothing = params.is_absent(value) or (isinstance(value, list) and not value)
+        if given.get("dataset") != DRAWN or nothing:
             return None
         drawn_distribution(value)
         return value

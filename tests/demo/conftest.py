@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.conftest import TINY, save_tiny
 from tests.demo.studio import file_of, serving
 
 SIZE = TINY.image_size
+PATIENCE = 60_000  # milliseconds; a loaded machine draws slowly
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -43,17 +45,24 @@ def studio(checkpoints: Path) -> Iterator[tuple[str, Any]]:
         yield running
 
 
-@pytest.fixture(scope="module")  # it keeps an event loop running
-def browser() -> Iterator[Any]:
+@contextmanager
+def chromium() -> Iterator[Any]:
     """Chromium, where it and Playwright are installed."""
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
     if path is None:
         pytest.skip("there is no Chromium")
+    playwright.expect.set_options(timeout=PATIENCE)
     with playwright.sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
+        browser = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")  # it keeps an event loop running
+def browser() -> Iterator[Any]:
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")
