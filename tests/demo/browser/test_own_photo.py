@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +10,11 @@ import pytest
 from PIL import Image, ImageFilter
 
 from tests.conftest import REPOSITORY
-from tests.demo.studio import serving
 
 MODEL = REPOSITORY / "checkpoints" / "celeba64"
 SIZE = (4000, 3000)
 SECONDS, CLICKS = 30, 6
 BOX, FILLS = "#inpaint-photo", "#inpaint-fills"
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with serving(MODEL.parent) as (address, _):
-        yield address
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +33,9 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_first_fill_in_a_photo_of_one_s_own(address, photo, context, record_property):
-    page, clicks, begun = context.new_page(), 0, time.monotonic()
-    page.goto(address)
+def test_the_first_fill_in_a_photo_of_one_s_own(shipped, photo, visitor, record_property):
+    page, clicks, begun = visitor().new_page(), 0, time.monotonic()
+    page.goto(shipped)
 
     def click(selector: str) -> None:
         nonlocal clicks
