@@ -273,7 +273,7 @@ def _show_price(models: Models, operation: Operation, form: Form, status: gr.HTM
     with status.parent:
         line = gr.HTML(elem_classes="price", min_height=0)
     gr.on([part.change for part in shown], price, shown, line, **wiring.QUIET)
-    status.change(price, shown, line, **wiring.QUIET)
+    status.end(price, shown, line, **wiring.QUIET)  # by then more is known of it
 
 
 def opens(studio: Studio, box: PhotoBox, status: gr.HTML, hint: str) -> None:

@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 
-TEMPORARY = tempfile.tempdir = tempfile.mkdtemp(prefix="studio-tests-")
+# A short name: Chromium has a socket below it, whose path must be short.
+TEMPORARY = tempfile.tempdir = tempfile.mkdtemp(prefix="sbs-")
 os.environ |= {"TMPDIR": TEMPORARY, "GRADIO_TEMP_DIR": f"{TEMPORARY}/gradio"}
 atexit.register(shutil.rmtree, TEMPORARY, ignore_errors=True)

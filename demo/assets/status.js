@@ -10,8 +10,11 @@ export function mount(element, { trigger, watch }) {
     setTimeout(() => button.classList.remove("copied"), 1200);
   });
 
-  // A run that waits still cannot hear of Stop: it is the page that takes it out of the queue.
-  watch("value", () => element.querySelector("[data-clears]") && trigger("clear"));
+  watch("value", () => {
+    // A run that waits still cannot hear of Stop: it is the page that takes it out of the queue.
+    if (element.querySelector("[data-clears]")) trigger("clear");
+    if (element.querySelector(".recipe")) trigger("end");
+  });
 }
 
 async function copy(text) {

@@ -24,7 +24,7 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touc
 EVALUATION = 0.12  # seconds that one takes where it is slow: longer than between two previews
 # What a browser may complain of, and why.
 LET_THROUGH = {
-    r"ERR_ABORTED .*/gradio_api/": "who leaves a page gives up what it asked for",
+    r"ERR_ABORTED .*/(gradio_api/|assets/|theme\.css)": "who leaves gives up what was asked for",
     r"^AbortError|Connection errored out": "Gradio's own word for it, where it waits on one",
 }
 

@@ -50,6 +50,11 @@ def start(page: Any) -> None:
     page.locator(RUN).click()
 
 
+def under_way(page: Any) -> None:
+    """A run has its turn: the status line shows how far it is."""
+    expect(page.locator(".status-line:visible [role=progressbar]")).to_be_visible()
+
+
 def stop(page: Any) -> None:
     """Press Stop, once it is there, and wait until the tab is at rest."""
     page.locator(STOP).click()

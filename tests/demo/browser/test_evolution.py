@@ -17,6 +17,7 @@ from tests.demo.browser.hands import (
     shown,
     start,
     type_keys,
+    under_way,
     unfold,
 )
 from tests.demo.studio import recipe
@@ -84,7 +85,7 @@ def test_a_way_that_is_stopped_shows_how_far_it_came_and_the_next_begins(visit):
     unfold(page, "Advanced")
     page.get_by_label("paper: Algorithm 1, 2,000 steps").locator("visible=true").check()
     start(page)
-    said(page, r"step \d+ of 2,000")
+    under_way(page)
     page.locator(STOP).click()
     said(page, "Stopped at step")
     expect(caption(page)).to_contain_text("stage 1")

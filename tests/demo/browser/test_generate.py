@@ -22,6 +22,7 @@ from tests.demo.browser.hands import (
     shown,
     start,
     type_keys,
+    under_way,
     unfold,
 )
 from tests.demo.studio import pixels, recipe
@@ -92,7 +93,7 @@ def test_stop_answers_at_once_says_where_and_the_next_run_begins(visit):
     page = visit("Generate")
     paper(page)
     start(page)
-    said(page, r"step \d+ of 2,000")
+    under_way(page)
     page.locator(STOP).click()
     page.wait_for_function(
         "!document.querySelector('button.run.stop')?.checkVisibility() || "
@@ -104,7 +105,7 @@ def test_stop_answers_at_once_says_where_and_the_next_run_begins(visit):
     expect(captions(page)).to_have_text([re.compile("^seed ")] * 4)
     assert page.locator(f"{GRID} [data-action=evolve]").count() == 4
     start(page)
-    said(page, r"step \d+ of 2,000")
+    under_way(page)
     page.keyboard.press("Escape")
     said(page, r"Stopped at step \d+ of 2,000")
     page.get_by_label("fast", exact=True).locator("visible=true").check()
@@ -117,7 +118,7 @@ def test_who_leaves_in_mid_run_frees_the_worker(visit, visitor, slow, leave):
     other = visit("Generate", by=visitor())
     paper(page)
     start(page)
-    said(page, r"step \d+ of 2,000")
+    under_way(page)
     getattr(page, leave)()
     begun = len(slow)
     run(other, 4)

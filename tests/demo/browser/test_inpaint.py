@@ -23,6 +23,7 @@ from tests.demo.browser.hands import (
     saved,
     start,
     stop,
+    under_way,
     until,
 )
 from tests.demo.studio import recipe
@@ -119,12 +120,12 @@ def test_a_mask_outlives_a_stop_and_is_filled_by_the_next_run(visit, photo_file)
     ready(page, "centre")
     evaluations(page, 60)
     start(page)
-    said(page, r"step \d+ of 60")
+    under_way(page)
     stop(page)
     said(page, "Stopped")
     marked = area(page)
     start(page)
-    said(page, r"step \d+ of 60")
+    under_way(page)
     page.keyboard.press("Escape")
     idle(page)
     assert area(page) == marked
@@ -136,7 +137,7 @@ def test_a_reload_in_mid_run_frees_the_worker_and_keeps_photo_and_mask(visit, ph
     ready(page, "centre")
     evaluations(page, 60)
     start(page)
-    said(page, r"step \d+ of 60")
+    under_way(page)
     page = visit("Inpaint")
     expect(page.locator(f"{BOX} .sees span")).to_contain_text("enlarged")
     begun = len(slow)

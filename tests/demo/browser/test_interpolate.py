@@ -21,6 +21,7 @@ from tests.demo.browser.hands import (
     start,
     stop,
     type_keys,
+    under_way,
     unfold,
 )
 from tests.demo.studio import recipe
@@ -118,7 +119,7 @@ def test_a_morph_is_stopped_and_drawn_again(visit):
     page = visit("Interpolate")
     set_number(page, "Frames", 33)
     start(page)
-    said(page, r"step \d+ of")
+    under_way(page)
     stop(page)
     said(page, "Stopped at step")
     set_number(page, "Frames", 3)

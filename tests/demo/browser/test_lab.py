@@ -38,7 +38,7 @@ def test_a_distribution_is_chosen_varied_and_watched_with_the_mouse(visit):
     page.get_by_label("Two moons").check()
     said(page, "seed 0 · 20 evaluations")
     set_number(page, "Network evaluations", 5)
-    page.get_by_role("button", name="Run the particles").click()
+    page.keyboard.press("Tab")
     said(page, "seed 0 · 5 evaluations")
     page.get_by_label("paper: Algorithm 1").check()
     said(page, "Now press Run the particles")

@@ -23,6 +23,7 @@ from tests.demo.browser.hands import (
     sight,
     start,
     type_keys,
+    under_way,
     unfold,
 )
 from tests.demo.studio import recipe
@@ -114,7 +115,7 @@ def test_a_restoration_is_stopped_and_run_again(visit):
     page = visit("Reimagine")
     evaluations(page, 60)
     start(page)
-    said(page, r"step \d+ of 60")
+    under_way(page)
     page.locator(STOP).click()
     said(page, "Stopped at step")
     evaluations(page, 2)

@@ -21,6 +21,7 @@ from tests.demo.browser.hands import (
     shown,
     start,
     type_keys,
+    under_way,
     unfold,
 )
 from tests.demo.studio import recipe
@@ -117,12 +118,12 @@ def test_a_translation_is_stopped_and_run_again_and_a_new_drawing_ends_it(visit)
     page = visit("Translate")
     evaluations(page, 60)
     start(page)
-    said(page, r"step \d+ of 120")
+    under_way(page)
     page.locator(STOP).click()
     said(page, "Stopped at step")
     idle(page)
     start(page)
-    said(page, r"step \d+ of 120")
+    under_way(page)
     page.get_by_label("digit 1").click()
     idle(page)  # at once; the new one begins by itself
     page.locator(STOP).click()
