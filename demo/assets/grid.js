@@ -10,20 +10,26 @@ export function mount(element, { props, trigger, watch, options }) {
   element.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     const figure = button?.closest("figure");
-    if (!figure) return;
-    const { action, index } = button.dataset;
-    if (action) trigger("click", { action, index: Number(index), ...own(figure) });
-    else {
+    if (button?.dataset.action) trigger("click", asked(button));
+    else if (figure) {
       const figures = [...element.querySelectorAll("figure")];
-      enlarge(figures, figures.indexOf(figure));
+      enlarge(figures, figures.indexOf(figure), (small) => {
+        const event = asked(small);
+        return () => trigger("click", event);
+      });
     }
   });
+
   if (options.history) remember(element, props, watch);
 }
 
-function own(figure) {
+// What a button asks for.
+function asked(button) {
+  const { action, index } = button.dataset;
+  const figure = button.closest("figure");
   const { seed } = figure.dataset;
-  return seed ? { seed: Number(seed), picture: figure.querySelector("img").src } : {};
+  const own = seed ? { seed: Number(seed), picture: figure.querySelector("img").src } : {};
+  return { action, index: Number(index), ...own };
 }
 
 function remember(element, props, watch) {

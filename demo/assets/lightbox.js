@@ -12,21 +12,29 @@ function make() {
   const [image, caption, actions, ways] = ["img", "figcaption", ".actions", ".ways"].map((name) =>
     dialog.querySelector(name),
   );
-  const state = { figures: [], index: 0 };
+  const state = { pictures: [], index: 0 };
 
   function show(index) {
-    const { figures } = state;
-    state.index = (index + figures.length) % figures.length;
-    const figure = figures[state.index];
-    image.src = figure.querySelector("img").src;
-    image.alt = caption.textContent = figure.querySelector("img").alt;
-    actions.replaceChildren(...[...figure.querySelectorAll(".actions > *")].map(inWords));
+    const { pictures } = state;
+    state.index = (index + pictures.length) % pictures.length;
+    const { src, alt, buttons } = pictures[state.index];
+    Object.assign(image, { src, alt });
+    caption.textContent = alt;
+    actions.replaceChildren(...buttons);
   }
 
-  function inWords(small) {
+  // A copy: a new run may take the picture from its grid.
+  function copied(figure, pressed) {
+    const { src, alt } = figure.querySelector("img");
+    const small = [...figure.querySelectorAll(".actions > *")];
+    return { src, alt, buttons: small.map((one) => inWords(one, pressed)) };
+  }
+
+  function inWords(small, pressed) {
+    const press = small.dataset.action ? pressed(small) : () => small.click();
     return makeButton(small.title, () => {
       dialog.close();
-      small.click();
+      press();
     });
   }
 
@@ -44,16 +52,17 @@ function make() {
     if (move) step(move)();
   });
 
-  return (figures, index) => {
-    state.figures = figures;
+  return (figures, index, pressed) => {
+    state.pictures = figures.map((figure) => copied(figure, pressed));
     back.hidden = on.hidden = figures.length < 2;
     show(index);
     dialog.showModal();
   };
 }
 
-// Each grid has its own copy of this text; the dialog is the page's.
-export function enlarge(figures, index) {
+// Each grid has its own copy of this text; the dialog is the page's. `pressed` maps a button
+// below a picture to what a press on it does.
+export function enlarge(figures, index, pressed) {
   window.lightbox ??= make();
-  window.lightbox(figures, index);
+  window.lightbox(figures, index, pressed);
 }
