@@ -37,7 +37,10 @@ from sbcore.runtime.learner import Plan
 from sbcore.runtime.lock import locked
 from sbcore.runtime.optimizers import OPTIMIZERS
 from sbcore.runtime.trainer import NetworkPlan, Progress, Trainer, states
+from sbcore.twostage.bridge import Bridge
 from sbcore.twostage.denoiser import DenoiserConfig, load_denoiser
+from sbcore.twostage.instant import FILE as INSTANT
+from sbcore.twostage.instant import LEVELS, LONGER, TRUST, save_rule
 from sbcore.twostage.mixture import (
     COMPONENTS,
     WIDTH,
@@ -55,6 +58,7 @@ EXAMPLES = """
   python train.py score --data celeba.zip --out checkpoints/mine --optimizer muon --finish 100000
   python train.py ratio --data celeba.zip --out checkpoints/mine --max-minutes 10
   python train.py mixture --data celeba.zip --out checkpoints/mine
+  python train.py instant --out checkpoints/mine
   python train.py features --data celeba.zip --out checkpoints/features --images 500000
   python train.py dsb --source digits-idx3-ubyte.gz --target letters.zip --out checkpoints/pair
   python train.py dsb --source moons --target spirals --out checkpoints/plane --resume
@@ -65,6 +69,7 @@ COMMANDS = {
     "score": ("train the denoiser", "config.json", "training"),
     "ratio": ("train the density-ratio network of paper mode", "ratio.json", "training-ratio"),
     "mixture": ("fit the closed form of q_sigma to training pictures", MIXTURE, ""),
+    "instant": ("fit the few steps of instant mode to the model itself", INSTANT, ""),
     "features": ("train the network that compares sets", "features.json", "training-features"),
     "dsb": ("train a bridge between two sets", "config.json", "training"),
 }
@@ -82,7 +87,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     layout: Any = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     parser = argparse.ArgumentParser(description=__doc__, epilog=examples(), **layout)
     commands = parser.add_subparsers(dest="command", required=True)
-    score, ratio, mixture, features, dsb = (
+    score, ratio, mixture, instant, features, dsb = (
         commands.add_parser(
             name,
             help=purpose,
@@ -112,7 +117,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add(ratio, "--channels", "width of the network", 64, type=int)
     add(mixture, "--components", "leading ones that have kernels", COMPONENTS, type=int)
     add(mixture, "--width", "of a kernel, in standard deviations", WIDTH, type=float)
-    add(mixture, "--out", "checkpoint folder, which holds the denoiser", required=True, type=Path)
+    add(instant, "--evaluations", f"of the network, at most {max(LEVELS)}", 3, type=int)
+    add(instant, "--starts", f"runs of {LONGER} evaluations to fit to", 512, type=int)
+    add(instant, "--trust", "in the data's variances, 0 to 1, not the runs'", TRUST, type=float)
+    add(instant, "--seed", "of their starts", 0, type=int)
     add_fields(features, NetworkPlan, *network_run, learning_rate=2e-3, batch_size=128)
     add(features, "--size", "side of the pictures, in pixels", 64, type=int)
     add(features, "--grey", "pictures without colours", action="store_true")
@@ -129,13 +137,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     for sub in (score, features, dsb):
         add(sub, "--dataset", "name of the data, for the model card; without: of its files")
         add(sub, "--license", "terms of the weights, for the model card; without: unknown")
+    for sub in (mixture, instant):
+        add(sub, "--out", "checkpoint folder, which holds the denoiser", required=True, type=Path)
     for sub in (score, ratio, features, dsb):
         add(sub, "--out", "checkpoint folder", required=True, type=Path)
         precisions = ("auto", "bf16", "fp32")
         add(sub, "--precision", "auto: bf16 where it is fast", "auto", choices=precisions)
         add(sub, "--cpu", "do not use a GPU", action="store_true")
         add(sub, "--resume", "go on with the run in --out, if there is one", action="store_true")
-    for sub in (score, ratio, mixture, features, dsb):
+    for sub in (score, ratio, mixture, instant, features, dsb):
         add(sub, "--overwrite", "replace what --out holds of this kind", action="store_true")
     return parser.parse_args(arguments)
 
@@ -324,7 +334,7 @@ def load_pictures(options: argparse.Namespace, size: int, channels: int) -> tupl
     return pictures, split_held_out(held_out)[0]
 
 
-def fit(options: argparse.Namespace) -> None:
+def fit_mixture_of(options: argparse.Namespace) -> None:
     """Fit the mixture of a model; print what it gains on the pictures held out for selection."""
     denoiser, config = load_denoiser(checkpoints.locate(options.out))
     c, size, _ = denoiser.shape
@@ -339,6 +349,19 @@ def fit(options: argparse.Namespace) -> None:
         f"{gain:+.2f} in log q_sigma over the Gaussian."
     )
 
+
+def fit_instant(options: argparse.Namespace) -> None:
+    """Fit the rule of instant mode to a model's own runs."""
+    folder = checkpoints.locate(options.out)
+    bridge = Bridge.from_pretrained(folder)
+    with tqdm(total=LONGER, desc="longer runs") as bar:
+        rule = bridge.fit_rule(
+            options.evaluations, options.starts, options.seed, options.trust, lambda _: bar.update()
+        )
+    save_rule(folder, rule, bridge.denoiser)
+
+
+FITS = {"mixture": fit_mixture_of, "instant": fit_instant}
 
 # ----------------------------------------------------------------------------------------------
 # The run
@@ -395,7 +418,10 @@ def main() -> int:
     try:
         with locked(options.out) if first else nullcontext():
             refuse_to_replace(options)
-            fit(options) if options.command == "mixture" else run(make_trainer(options))
+            if options.command in FITS:
+                FITS[options.command](options)
+            else:
+                run(make_trainer(options))
     except KeyboardInterrupt:
         published = options.out / COMMANDS[options.command][1]
         usable = hasattr(options, "resume") and published.exists()

@@ -303,15 +303,20 @@ def solver(label: str = "Solver", **options: Any) -> Choice:
     return Choice("solver", None, label=label, choices=titles, menu=True, advanced=True, **options)
 
 
-def mode(paper: str, **options: Any) -> Choice:
-    """Choice of fast or paper mode."""
-    choices = {"fast": "fast", paper: "paper"}
+def mode(paper: str = "", instant: bool = True, **options: Any) -> Choice:
+    """Choice of fast, instant or paper mode."""
+    choices = {"fast": "fast"}
+    if instant:
+        choices[f"instant: {DEFAULTS['instant'].steps} evaluations"] = "instant"
+    if paper:
+        choices[paper] = "paper"
     return Choice("mode", "fast", label="Mode", choices=choices, advanced=True, **options)
 
 
-def mode_of_both_stages() -> Choice:
+def mode_of_both_stages(**options: Any) -> Choice:
     """`mode` of a run from the point mass."""
-    return mode("paper: Algorithm 1, 2,000 steps", help="Paper mode takes minutes; Stop works.")
+    slow = "Paper mode takes minutes; Stop works."
+    return mode("paper: Algorithm 1, 2,000 steps", help=slow, **options)
 
 
 @dataclass(frozen=True)

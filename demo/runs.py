@@ -17,6 +17,7 @@ import numpy as np
 from sbcore import DEFAULTS, SOLVERS, Bridge, PaperMode, Step
 
 PREVIEWS_PER_SECOND = 10
+FITTED = "fitted rule"  # the solver of instant mode, of models that have one
 PAPER_STEPS = PaperMode().n2  # of a stage
 
 
@@ -61,7 +62,7 @@ class Report:
     model: str
     seed: int
     mode: str
-    """"fast" or "paper"."""
+    """"fast", "instant" or "paper"."""
     solver: str
     steps: int
     nfe: int
@@ -165,7 +166,12 @@ def origin(
     bridge: Bridge, task: str, seed: int, *, solver: str | None, mode: str = "fast", **_: Any
 ) -> dict[str, Any]:
     """What a `Report` says of how pictures came about; the solver is the one that was used."""
-    used = "euler_maruyama" if mode == "paper" else solver or DEFAULTS[task].solver
+    used = solver or DEFAULTS[task].solver
+    if mode == "paper":
+        used = "euler_maruyama"
+    elif mode == "instant":
+        ruled = bridge.rule is not None and task in ("generate", "inpaint")
+        used = FITTED if ruled else DEFAULTS["instant"].solver
     return {"model": bridge.name, "seed": seed, "mode": mode, "solver": used}
 
 
@@ -174,7 +180,7 @@ def evaluations(task: str, steps: int | None, mode: str = "fast") -> int:
     if mode == "paper":
         # Stage 1 takes three a step, the ratio twice and the denoiser; the last step is one more.
         return (4 if task == "generate" else 1) * (steps or PAPER_STEPS) + 1
-    return steps or DEFAULTS[task].steps
+    return DEFAULTS["instant"].steps if mode == "instant" else steps or DEFAULTS[task].steps
 
 
 def check_mode(bridge: Bridge, mode: str) -> None:

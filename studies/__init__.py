@@ -14,6 +14,7 @@ from studies import (
     faces,
     features,
     inpainting,
+    instant,
     morphs,
     paste,
     samplers,
@@ -26,7 +27,7 @@ STUDIES = {
     study.__name__.rpartition(".")[2]: study
     for study in (
         *(bench, card, contact, dsb, faces, features),
-        *(inpainting, morphs, paste, samplers, table1, table2, toy),
+        *(inpainting, instant, morphs, paste, samplers, table1, table2, toy),
     )
 }
 

@@ -121,7 +121,7 @@ def test_every_option_has_a_meaning_and_every_command_an_example(
     listed = set(re.findall(r"--[a-z-]+", text.split("\n\n")[0]))
     assert dict(found).keys() == listed and len(listed) > 5
     common = ("--lr", "--batch-size", "--seed", "--precision", "--save-minutes")
-    for flag in () if name == "mixture" else common:
+    for flag in () if name in train.FITS else common:
         assert re.search(r"\(default: [\w.]+\)$", dict(found)[flag]), flag
 
 
@@ -223,7 +223,8 @@ def test_a_folder_in_which_a_run_is_at_work_is_refused(
     name: str, digits: Path, tmp_path: Path, refusal: Refusal
 ) -> None:
     with locked(tmp_path):
-        command = DSB if name == "dsb" else (name, "--data", digits)
+        given = {"dsb": DSB, "instant": ("instant",)}
+        command = given.get(name, (name, "--data", digits))
         line = refusal(*command, "--out", tmp_path)
     assert line == f"error: another run is writing to {tmp_path}; wait for it, or stop it"
     assert not list(tmp_path.iterdir())

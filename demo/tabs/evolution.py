@@ -105,9 +105,7 @@ OPERATION = Operation(
     params=[
         params.Seed(fresh=True),
         params.Whole("frames", 24, 4, 120, (8, 40, 2), said="The number of frames", label="Frames"),
-        params.mode(
-            "paper: Algorithm 1, 2,000 steps", help="Paper mode takes minutes; Stop works."
-        ),
+        params.mode_of_both_stages(instant=False),
         params.Model(),
         params.solver("Solver of stage 2", http=False),
     ],

@@ -82,8 +82,8 @@ def inpaint(
         fills += beliefs
         if not update.step.final:  # stopped
             break
-    mode = "paper" if method == "algorithm2" else "fast"
-    origin = runs.origin(model, "inpaint", seed, **options, mode=mode) | {"method": method}
+    mode = "paper" if method == "algorithm2" else options["mode"]
+    origin = runs.origin(model, "inpaint", seed, **options | {"mode": mode}) | {"method": method}
     if not paste:
         changed = sum(changed_outside(to_uint8(source), to_uint8(one), hole) for one in fills)
         report = Inpainted.of(update, **origin, changed_outside=changed)
@@ -103,13 +103,13 @@ def inpaint(
     yield Result(Filled(photo, hole, fills, patches, tiles), {"pictures": photos}, report, note)
 
 
-def cost(count: int, steps: int | None, method: str) -> int:
+def cost(count: int, steps: int | None, method: str, mode: str) -> int:
     """Evaluations times pictures."""
     if method == "side by side":
         return 3 * count * runs.evaluations("inpaint", steps)
     if method == "repaint":
         return count * (steps or REPAINT_EVALUATIONS)
-    return count * runs.evaluations("inpaint", steps, "paper" if method == "algorithm2" else "fast")
+    return count * runs.evaluations("inpaint", steps, "paper" if method == "algorithm2" else mode)
 
 
 OPERATION = Operation(
@@ -137,6 +137,7 @@ OPERATION = Operation(
             "soften", 0.0, 0, 10, (0, 10, 0.5), said="The soft edge", label="Soften the edge",
             help="Inside of the mask, in percent of the square.", advanced=True,
         ),
+        params.mode(),
     ],
     outputs=[Pictures()],
     run=inpaint,

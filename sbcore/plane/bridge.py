@@ -20,7 +20,6 @@ from sbcore.runtime.metrics import sliced_w2
 from sbcore.runtime.noise import Noise
 from sbcore.runtime.run import Evaluations, Run, Step
 from sbcore.twostage import process
-from sbcore.twostage.bridge import MODES
 from sbcore.twostage.denoiser import Denoiser, point_denoiser
 from sbcore.twostage.grids import two_stage_grid
 from sbcore.twostage.losses import denoising_loss
@@ -31,6 +30,7 @@ from sbcore.twostage.solvers import SOLVERS
 from sbcore.twostage.wiener import WienerFilter
 
 NETWORKS = ("learned", "exact")
+MODES = ("fast", "paper")
 DRIFTS = ("exact", "ratio")
 LOST = 100 * EXTENT  # where a particle is that does not come back
 FIRST = 1e-3  # time that stands for 0 in a field: at 0 itself, x / t is no number

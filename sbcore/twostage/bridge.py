@@ -7,7 +7,7 @@ mean picture added back) and whose result is a float32 tensor (n, c, h, w) in [0
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from sbcore.twostage import judge
 from sbcore.twostage.denoiser import Denoiser, load_denoiser
 from sbcore.twostage.film import fill_in, frame_indices, stage1_path
 from sbcore.twostage.grids import GRIDS, two_stage_grid
+from sbcore.twostage.instant import LEVELS, LONGER, TRUST, Rule, fit_rule, load_rule
 from sbcore.twostage.inversion import invert, linear_mix, path_positions, spherical_mix
 from sbcore.twostage.mixture import KernelMixture, load_mixture
 from sbcore.twostage.paper import PaperMode, algorithm1, algorithm1_stage2, algorithm2
@@ -39,7 +40,7 @@ S_END = 0.03  # last noise level before 0; smaller ones cost texture (SWD at 64 
 LEAST_VARIANCE = 1e-6  # of added noise: a quarter of a step of 8 bits
 BATCH = 16  # pictures of one network call; bounds memory
 STARTS = ("closed form", "gaussian", "network", "noise")
-MODES = ("fast", "paper")
+MODES = ("fast", "instant", "paper")
 MORPHS = ("shared noise", "inversion")
 METHODS = ("conditional", "algorithm2", "repaint")
 
@@ -59,7 +60,9 @@ DEFAULTS = {
     "inversion": Default("unipc", 15),
     "denoise": Default("dpmpp_2m_sde", 10),
     "inpaint": Default("dpmpp_2m_sde", 10),
+    "instant": Default("linear_exact_2", 3),  # where there is no fitted rule
 }
+INSTANT = DEFAULTS["instant"]
 
 
 class Bridge:
@@ -77,6 +80,7 @@ class Bridge:
             take less time, but pictures of the face model move by up to 2/255, and depend, in
             their last bits, on their batch.
         mixture: q_sigma in closed form; None: the Gaussian N(mean, Sigma + sigma^2 I).
+        rule: Multistep rule of instant mode, from sigma on; None: a solver's own.
     """
 
     def __init__(
@@ -90,11 +94,13 @@ class Bridge:
         device: str | torch.device | None = None,
         bf16: bool | None = None,
         mixture: KernelMixture | None = None,
+        rule: Rule | None = None,
     ) -> None:
         self.device = torch.device(device) if device is not None else best_device()
         self.sigma, self.tau, self.name, self.facts = sigma, tau, name, facts or {}
         self.denoiser = denoiser.eval().requires_grad_(False).to(self.device)
         self.mixture = mixture and mixture.to(self.device)
+        self.rule = rule and rule.to(self.device)
         self.log_ratio = log_ratio and log_ratio.eval().requires_grad_(False).to(self.device)
         if bf16 is None:
             bf16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
@@ -137,6 +143,7 @@ class Bridge:
             device,
             bf16,
             load_mixture(folder, denoiser.linear, denoiser.shape),
+            load_rule(folder, denoiser),
         )
 
     @property
@@ -151,13 +158,14 @@ class Bridge:
 
     @cached_property
     def fingerprint(self) -> str:
-        """`checkpoints.fingerprint` of all networks, the mixture, sigma and tau."""
+        """`checkpoints.fingerprint` of all networks, mixture and rule, sigma and tau."""
         numbers = {"sigma": self.sigma, "tau": self.tau}
         ratio, kernels = self.log_ratio.state_dict() if self.log_ratio else {}, {}
         if self.mixture:
             numbers |= {"width": self.mixture.width, "kernels": len(self.mixture)}
             kernels = {"centres": self.mixture.centres[: self.mixture.given]}
-        return fingerprint(self.denoiser.state_dict(), ratio, kernels, **numbers)
+        fitted = [self.rule.state_dict()] if self.rule else []
+        return fingerprint(self.denoiser.state_dict(), ratio, kernels, *fitted, **numbers)
 
     @property
     def has_density_ratio(self) -> bool:
@@ -223,9 +231,11 @@ class Bridge:
         Args:
             n: Number of pictures, >= 1.
             seed: Seed of the first picture, >= 0.
-            steps: Network evaluations; in paper mode the Euler-Maruyama steps of each stage.
+            steps: Network evaluations, fast mode only; in paper mode the Euler-Maruyama steps of
+                each stage.
             solver: Name in `SOLVERS`, fast mode only.
-            mode: "fast", or "paper" for Algorithm 1.
+            mode: "fast"; "instant" for a few evaluations by the model's fitted rule, or by a
+                solver if it has none; or "paper" for Algorithm 1.
             start: Stage 1 of fast mode. "closed form": q_sigma as the model's mixture, or as the
                 Gaussian N(mean, Sigma + sigma^2 I) if it has none, no evaluations; "gaussian": the
                 latter; "network": solver steps from the point mass; "noise": none, stage 2 starts
@@ -249,6 +259,9 @@ class Bridge:
                 settings = replace(settings, n1=count, n2=count)
             run = self._algorithm1(noise, settings)
             return Run(self._shown(run), settings.n1 + settings.n2, pictures)
+        if mode == "instant":
+            run, length = self._instantly(self._denoise, self._start(noise), noise)
+            return Run(self._shown(run), length, pictures)
         checks.choice("start", start, STARTS)
         checks.choice("grid", grid, tuple(GRIDS))
         if checks.number("s_end", s_end, above=0) >= self.sigma:
@@ -277,6 +290,53 @@ class Bridge:
         """D(v, s) in closed form, for noise levels of stage 1."""
         linear = self.denoiser.linear
         return linear.at(v, s) if self.mixture is None else self.mixture.denoised(linear, v, s)
+
+    def _instantly(self, denoise: Denoise, v: Tensor, noise: Noise) -> tuple[Iterator[Step], int]:
+        """Stage 2 from noise level sigma in instant mode, and its evaluations."""
+        if self.rule is not None:
+            steps = self.rule.steps(denoise, v, self.denoiser.linear, self.sigma)
+            return steps, len(self.rule)
+        chosen, count = SOLVERS[INSTANT.solver], INSTANT.steps
+        levels = chosen.levels(count, lambda n: GRIDS["karras"](n, self.sigma, S_END))
+        return self._steps(denoise, v, levels, chosen, noise), count
+
+    def fit_rule(
+        self,
+        evaluations: int = INSTANT.steps,
+        starts: int = 512,
+        seed: int = 0,
+        trust: float = TRUST,
+        on_step: Callable[[Step], Any] | None = None,
+    ) -> Rule:
+        """Fit the rule of instant mode to runs of `LONGER` evaluations, and take it; no data.
+
+        Args:
+            evaluations: Of the rule, a key of `LEVELS`.
+            starts: Runs to fit to, >= 32.
+            seed: Of their starts, which no other method draws.
+            trust: As of `instant.fit_rule`, in [0, 1].
+            on_step: Called with every step of the longer runs, which go side by side.
+
+        Raises:
+            ValueError: If an argument is out of range.
+        """
+        checks.whole("evaluations", evaluations, most=max(LEVELS))
+        checks.number("trust", trust, 0, 1)
+        count = checks.whole("starts", starts, least=32)
+        noise = self._noise(checks.seeds(count, seed), purpose="instant")
+        levels, linear = [self.sigma * part for part in LEVELS[evaluations]], self.denoiser.linear
+        grid = list(GRIDS["karras"](LONGER, self.sigma, S_END))
+        for level in levels[1:]:  # the longer run passes by there
+            nearest = min(range(1, LONGER), key=lambda i: abs(math.log(grid[i] / level)))
+            grid[nearest] = level
+        v, targets = self._start(noise), []
+        for step in self._steps(self._denoise, v, grid, SOLVERS[INSTANT.solver], noise):
+            if step.s in levels or step.final:
+                targets.append(step.x)
+            if on_step is not None:
+                on_step(step)
+        self.rule = fit_rule(self._denoise, linear, v, levels, targets, trust)
+        return self.rule
 
     def _algorithm1(self, noise: Noise, settings: PaperMode) -> Iterator[Step]:
         """Both stages of Algorithm 1."""
@@ -323,7 +383,7 @@ class Bridge:
         """
         frames = checks.whole("frames", frames, least=4)
         noise = self._noise([checks.seed(seed)])
-        if checks.choice("mode", mode, MODES) == "paper":
+        if checks.choice("mode", mode, ("fast", "paper")) == "paper":
             settings = paper or PaperMode()
             total = settings.n1 + settings.n2
             if frames > total + 1:
@@ -396,8 +456,8 @@ class Bridge:
             method: "shared noise", or "inversion", which has no noise.
             steps: Network evaluations; by inversion as many up as down.
             solver: Name in `SOLVERS`, fast mode only; by inversion a deterministic one.
-            mode: "fast", or "paper": Euler-Maruyama with the paper's step sigma^2 / N2; shared
-                noise only.
+            mode: "fast"; "instant", in a few evaluations; or "paper": Euler-Maruyama with the
+                paper's step sigma^2 / N2. By inversion "fast" alone.
 
         Returns:
             A run whose result is (frames, c, h, w) in [0, 1].
@@ -413,8 +473,8 @@ class Bridge:
         if checks.choice("method", method, MORPHS) == "shared noise":
             start = linear_mix(given, positions) + math.sqrt(variance) * noise.draw()
             return self._edit("interpolate", start, variance, noise, steps, solver, mode)
-        if checks.choice("mode", mode, MODES) == "paper":
-            raise ValueError("mode must be fast for method 'inversion'; got 'paper'")
+        if checks.choice("mode", mode, MODES) != "fast":
+            raise ValueError(f"mode must be fast for method 'inversion'; got {mode!r}")
         chosen, count = _sampler("inversion", solver, steps)
         if chosen.stochastic:
             raise ValueError(f"solver must be deterministic for method 'inversion'; got {solver!r}")
@@ -461,7 +521,8 @@ class Bridge:
             seed: Seed of the noise; restoration i takes its steps with seed + i.
             steps: Network evaluations.
             solver: Name in `SOLVERS`, fast mode only; a stochastic one by default.
-            mode: "fast", or "paper": Euler-Maruyama with the paper's step sigma^2 / N2.
+            mode: "fast"; "instant", in a few evaluations; or "paper": Euler-Maruyama with the
+                paper's step sigma^2 / N2.
             add_noise: Whether noise is added first.
 
         Returns:
@@ -500,8 +561,10 @@ class Bridge:
     ) -> Run:
         """Stage 2 from noisy pictures at noise level sqrt(variance)."""
         s = math.sqrt(variance)
+        if checks.choice("mode", mode, MODES) == "instant":
+            solver, steps = INSTANT
         chosen, count = _sampler(task, solver, steps)
-        if checks.choice("mode", mode, MODES) == "fast":
+        if mode != "paper":
             levels = chosen.levels(count, lambda n: GRIDS["karras"](n, s, min(S_END, s / 2)))
             return self._reverse(self._denoise, start, levels, chosen, noise)
         if steps is None:  # keep the paper's step sigma^2 / N2 of the variance, not their number
@@ -522,6 +585,7 @@ class Bridge:
         steps: int | None = None,
         solver: str | None = None,
         shared_noise: bool = True,
+        mode: str = "fast",
     ) -> Run:
         """Fill the hole of a picture ``n`` times.
 
@@ -537,6 +601,7 @@ class Bridge:
                 from the noise of the seed, so that they can be compared at equal evaluations.
             solver: Name in `SOLVERS`, conditional only.
             shared_noise: Toggle of Algorithm 2.
+            mode: "fast"; or "instant", in a few evaluations, conditional only.
 
         Returns:
             A run whose result is (n, c, h, w) in [0, 1]; its known pixels, and those of every
@@ -546,6 +611,8 @@ class Bridge:
             ValueError: If an argument is out of range, or nothing is to be filled.
         """
         checks.choice("method", method, METHODS)
+        if checks.choice("mode", mode, MODES[:2]) == "instant" and method != "conditional":
+            raise ValueError(f"mode must be fast for method {method!r}; got 'instant'")
         known, mask = self._picture("image", image), self._mask(known_mask)
         if bool((mask > 0).all()):
             raise ValueError("nothing is to be filled: every pixel is marked as known")
@@ -564,15 +631,18 @@ class Bridge:
             bridge = {"sigma": self.sigma, "linear": self.denoiser.linear}
             run = repaint(self._denoise, known, masks, noise.draw, passes, **bridge)
         else:
-            chosen, length = _sampler("inpaint", solver, steps)
             clean = self.denoiser.linear.sample_given(known[0], mask[0], noise.draw())
             v = clean + self.sigma * noise.draw()
 
             def conditional(v: Tensor, s: float) -> Tensor:
                 return self._denoise(v, s, known, masks)
 
-            levels = chosen.levels(length, lambda n: GRIDS["karras"](n, self.sigma, S_END))
-            run = self._steps(conditional, v, levels, chosen, noise)
+            if mode == "instant":
+                run, length = self._instantly(conditional, v, noise)
+            else:
+                chosen, length = _sampler("inpaint", solver, steps)
+                levels = chosen.levels(length, lambda n: GRIDS["karras"](n, self.sigma, S_END))
+                run = self._steps(conditional, v, levels, chosen, noise)
         picture = torch.as_tensor(image, dtype=torch.float32, device=self.device)
         shown = (
             replace(

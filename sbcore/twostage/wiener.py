@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -94,6 +94,23 @@ class WienerFilter(nn.Module):
     def scale(self, v: Tensor, gain: Callable[[Tensor], Tensor]) -> Tensor:
         """Multiply each principal component of ``v`` (b, ...) by ``gain`` of its variance."""
         return self._scale(v, gain(self.eigenvalues), gain(self.rest))
+
+    def combine(self, parts: Sequence[Tensor], leading: Tensor, rest: Tensor) -> Tensor:
+        """Sum of ``parts``, k tensors (b, ...), each scaled along each component; their shape.
+
+        Args:
+            parts: What is added up.
+            leading: Factors along the components, (k, R).
+            rest: Factors on their orthogonal complement, (k,).
+        """
+        flat = torch.stack([part.flatten(1) for part in parts])  # (k, b, dim)
+        along = ((leading - rest[:, None])[:, None] * (flat @ self.basis.T)).sum(0)
+        total = (rest[:, None, None] * flat).sum(0) + along @ self.basis
+        return total.view_as(parts[0])
+
+    def beyond(self, v: Tensor) -> Tensor:
+        """The part of ``v`` (b, ...) on the orthogonal complement of the components; its shape."""
+        return self._scale(v, torch.zeros_like(self.eigenvalues), torch.ones_like(self.rest))
 
     def _scale(self, v: Tensor, leading: Tensor, rest: Tensor) -> Tensor:
         """Scale the components by ``leading`` (R,), the orthogonal complement by ``rest``."""

@@ -33,7 +33,7 @@ CONTRACT = {
     },
     "/inpaint": {
         "image": ..., "mask": ..., "count": 3, "seed": 0, "method": "conditional", "model": None,
-        "paste": False, "crop": None, "soften": 0.0,
+        "paste": False, "crop": None, "soften": 0.0, "mode": "fast",
     },
     "/denoise": {
         "image": ..., "variance": 1.0, "count": 4, "seed": 0, "model": None,

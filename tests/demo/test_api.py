@@ -216,7 +216,7 @@ def test_nothing_means_the_default(call, nothing):
         ("/generate", {"seed": "many"}, "seed"),
         ("/generate", {"steps": 10**9}, "The number of steps"),
         ("/generate", {"solver": "magic"}, "The solver must be one of"),
-        ("/generate", {"mode": "warp"}, "The mode must be one of fast, paper; got warp"),
+        ("/generate", {"mode": "warp"}, "The mode must be one of fast, instant, paper; got warp"),
         ("/generate", {"start": "nowhere"}, "The start must be one of closed form"),
         ("/generate", {"start": "noise", "mode": "paper"}, "Paper mode has a stage 1 of its own"),
         ("/generate", {"model": "zbroken"}, "safetensors"),

@@ -160,6 +160,15 @@ def test_a_typed_seed_stays_and_a_thrown_one_is_shown(visit):
     expect(captions(page).first).to_have_text(f"seed {seed.input_value()}")
 
 
+def test_faces_are_drawn_in_an_instant(visit):
+    page = visit("Generate")
+    unfold(page, "Advanced")
+    page.get_by_label("instant: 3 evaluations").locator("visible=true").check()
+    expect(page.locator(".prose.price:visible")).to_contain_text("12 evaluations")
+    run(page, 5)
+    said(page, "seed 5 · 3 evaluations")
+
+
 def test_a_seed_is_drawn_by_every_solver(visit):
     page = visit("Generate")
     unfold(page, "Steps and solvers, side by side")

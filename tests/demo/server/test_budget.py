@@ -77,10 +77,12 @@ def test_the_price_is_learned_from_the_last_runs():
         (interpolate.OPERATION, {"frames": 9, "steps": 5, "mode": "fast"}, 45),
         (inpaint.OPERATION, {"count": 2, "steps": None, "method": "side by side"}, 60),
         (inpaint.OPERATION, {"count": 2, "steps": None, "method": "algorithm2"}, 2002),
+        (inpaint.OPERATION, {"count": 2, "method": "conditional", "mode": "instant"}, 6),
+        (generate.OPERATION, {"count": 4, "steps": 7, "mode": "instant"}, 12),
     ],
 )
 def test_costs(operation, values, cost):
-    assert operation.price_of(values) == cost
+    assert operation.price_of({"steps": None, "mode": "fast"} | values) == cost
 
 
 @pytest.mark.parametrize("name", sorted(TABS))
@@ -94,7 +96,8 @@ def test_what_evaluates_a_network_of_pictures_has_a_cost(name):
 def test_costs_are_those_of_the_run(checkpoints):
     """What is charged is what the engine says it has done."""
     model = Models(checkpoints).get("tiny")
-    for given in ({"count": 3}, {"count": 2, "steps": 4}, {"mode": "paper", "steps": 3}):
+    modes = ({"mode": "paper", "steps": 3}, {"mode": "instant", "count": 2, "steps": 9})
+    for given in ({"count": 3}, {"count": 2, "steps": 4}, *modes):
         result = generate.OPERATION.result(model=model, **given)
         values = {p.name: p.default for p in generate.OPERATION.params} | given
         cost = generate.OPERATION.price_of(values)
