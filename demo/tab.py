@@ -134,20 +134,24 @@ class Form:
         """Of a handler that reads the form."""
         return [*self.parts.values(), self.loaded, *([self.fresh] if self.fresh else [])]
 
-    def read(self, values: Sequence[Any]) -> dict[str, Any]:
-        """The values by parameter, a new seed where one is wanted; unchecked.
+    def read(self, values: Sequence[Any], keep: bool = False) -> dict[str, Any]:
+        """The values by parameter, a new seed where one is wanted but not ``keep``; unchecked.
 
         Raises:
             ValueError: If there is no picture.
         """
         given = dict(zip(self.parts, values, strict=False))
-        if self.fresh and values[-1]:
+        if self.fresh and values[-1] and (not keep or given["seed"] is None):
             given["seed"] = Seed.new()
         for param in self.params.values():
             needed = isinstance(param, Picture) and not param.optional
             if needed and given.get(param.name, ...) is None:
                 raise ValueError(param.absent or EMPTY)
         return given
+
+    def values(self, given: Mapping[str, Any]) -> list[Any]:
+        """`inputs` that read as these, the seed kept, no recipe loaded."""
+        return [*(given[name] for name in self.parts), (), *([False] if self.fresh else [])]
 
     def loaded_of(self, values: Sequence[Any]) -> Recipe | None:
         """The recipe that was loaded last, among the values."""

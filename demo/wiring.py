@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -142,12 +143,16 @@ class Stops:
         """The visitor has pressed the primary button; the run waits for its turn."""
         self._runs[visitor()] = _Run()
 
-    def ask(self) -> bool:
-        """The visitor has pressed Stop: False where the run waits still."""
+    def ask(self, older: float = 0.0) -> bool:
+        """The visitor has pressed Stop: False where the run waits still.
+
+        Args:
+            older: Seconds that a run must have lasted; a younger one goes on.
+        """
         run = self._runs.get(visitor())
         if run is None:  # it has just ended
             return True
-        run.asked = True
+        run.asked = run.asked or time.monotonic() - run.since >= older
         return run.begun
 
     def reach(self, moments: Iterator[Any]) -> Iterator[Any]:
@@ -175,6 +180,7 @@ class _Run:
 
     begun: bool = False
     asked: bool = False
+    since: float = field(default_factory=time.monotonic)
 
 
 def visitor() -> str:

@@ -159,13 +159,14 @@ export function mount(element, { props, trigger, watch, upload, options }) {
   }
 
   // A new state of the picture, to which undo comes back.
-  function changed() {
+  function changed({ painted = false } = {}) {
     const { crop, patches } = state;
     const mask = state.mask?.encode() ?? null;
     state.history.splice(state.at + 1, Number.POSITIVE_INFINITY, { crop, patches, mask });
     state.history.splice(0, state.history.length - KEPT);
     state.at = state.history.length - 1;
     settle();
+    if (painted && mask) trigger("release");
   }
 
   function settle() {
@@ -241,7 +242,7 @@ export function mount(element, { props, trigger, watch, upload, options }) {
     if (!onMask[action]) return others[action]?.();
     touched();
     onMask[action]();
-    return changed();
+    return changed({ painted: true });
   }
 
   // A ready mask, in the square of the crop.
@@ -347,7 +348,7 @@ export function mount(element, { props, trigger, watch, upload, options }) {
     },
     move,
     end() {
-      if (state.drag.moved) changed();
+      if (state.drag.moved) changed({ painted: state.drag.kind !== "square" });
       state.drag = null;
     },
     cancel() {
@@ -384,7 +385,7 @@ export function mount(element, { props, trigger, watch, upload, options }) {
       (context) => context.fillRect(column / CELLS, row / CELLS, 1 / CELLS, 1 / CELLS),
       erase,
     );
-    changed();
+    changed({ painted: true });
   }
 
   function onGrid(event) {

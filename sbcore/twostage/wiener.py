@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,10 @@ class WienerFilter(nn.Module):
         self.register_buffer("basis", torch.zeros(rank, dim))  # rows: orthonormal components
         self.register_buffer("eigenvalues", torch.ones(rank))  # variances along them
         self.register_buffer("rest", torch.ones(()))  # variance of every other direction
+        self._whole: tuple[Any, Tensor] = (
+            None,
+            torch.empty(0),
+        )  # `_gram` of all pixels, and of what
 
     def forward(self, v: Tensor, s: Tensor) -> Tensor:
         """Filter ``v`` (b, ...) at noise levels ``s`` (b,); returns the shape of ``v``."""
@@ -79,17 +84,27 @@ class WienerFilter(nn.Module):
         """
         mask = (known_mask > 0).expand_as(known).flatten()
         drawn = self.sample(noise, 0.0)
-        components = self.basis[:, mask]  # (R, known)
-        missing = known.flatten()[mask] - drawn.flatten(1)[:, mask]  # (n, known)
+        missing = torch.where(mask, known.flatten() - drawn.flatten(1), 0.0)  # (n, dim)
         # On the CPU: not every accelerator has float64.
         eigenvalues, rest = self.eigenvalues.cpu().double(), self.rest.cpu().double()
         root = (eigenvalues - rest).clamp(min=0).sqrt()  # (R,)
-        gram = (components @ components.T).cpu().double()
-        system = root[:, None] * gram * root / rest
+        system = root[:, None] * self._gram(mask).cpu().double() * root / rest
         system.diagonal().add_(1.0)
-        right = root * (missing @ components.T).cpu().double() / rest  # (n, R)
-        weights = root * torch.linalg.solve(system, right.T).T
+        right = root * (missing @ self.basis.T).cpu().double() / rest  # (n, R)
+        weights = root * torch.cholesky_solve(right.T, torch.linalg.cholesky(system)).T
         return drawn + (weights.to(noise) @ self.basis).view_as(noise)
+
+    def _gram(self, mask: Tensor) -> Tensor:
+        """Inner products of the components on the pixels of a mask (dim,), (R, R)."""
+        few = mask if int(mask.sum()) < self.dim / 2 else ~mask
+        part = self.basis[:, few]
+        gram = part @ part.T
+        if few is mask:
+            return gram
+        version = (self.basis.data_ptr(), self.basis._version)
+        if self._whole[0] != version:
+            self._whole = (version, self.basis @ self.basis.T)
+        return self._whole[1] - gram
 
     def scale(self, v: Tensor, gain: Callable[[Tensor], Tensor]) -> Tensor:
         """Multiply each principal component of ``v`` (b, ...) by ``gain`` of its variance."""

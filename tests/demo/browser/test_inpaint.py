@@ -32,6 +32,18 @@ BOX, FILLS = "#inpaint-photo", "#inpaint-fills"
 VALUE = hands.sight(BOX)
 
 
+@pytest.fixture
+def visit(visit):
+    """Strokes are filled at once with ``live`` alone."""
+
+    def at_rest(tab: str, live: bool = False, **options: Any) -> Any:
+        page = visit(tab, **options)
+        page.get_by_label("Fill as I paint").set_checked(live)
+        return page
+
+    return at_rest
+
+
 def bring(page: Any, path: Any) -> None:
     expect(page.locator(f"{FILLS} .keep").first).to_be_visible()  # the example
     hands.bring(page, BOX, path)
@@ -156,6 +168,36 @@ def test_what_was_wiped_away_is_asked_for_and_comes_back(visit, photo_file):
     press(page, "undo (Ctrl+Z)")
     until(page, lambda: area(page))
     fill(page)
+
+
+def test_a_stroke_is_filled_at_once_and_the_next_takes_its_place(visit, photo_file, slow):
+    page = visit("Inpaint", live=True)
+    bring(page, photo_file)
+    tile, before = page.locator(f"{FILLS} .pick"), len(slow)
+    stroke(page)
+    expect(tile).to_have_accessible_name("fill under way")
+    assert len(slow) - before < 13  # three evaluations, and the full quality is under way
+    draw(page, page.locator(f"{BOX} {SHEET}"), (0.4, 0.4), (0.6, 0.4))
+    expect(page.locator(f"{FILLS} .keep")).to_have_count(1)
+    said(page, r"seed \d+ · 10 evaluations")
+    assert len(slow) - before < 2 * 13  # the first stroke was not drawn to its end
+    press(page, "clear mask")  # nothing is left to fill, and nothing is said
+    page.wait_for_timeout(500)
+    said(page, r"seed \d+ · 10 evaluations")
+    fills = len(slow)
+    page.get_by_label("Fill as I paint").uncheck()
+    stroke(page)
+    page.wait_for_timeout(1000)
+    assert len(slow) == fills
+
+
+def test_fill_ends_what_a_stroke_began(visit, photo_file, slow):
+    page = visit("Inpaint", live=True)
+    bring(page, photo_file)
+    stroke(page)
+    expect(page.locator(f"{FILLS} .pick")).to_have_accessible_name("fill under way")
+    start(page)
+    expect(page.locator(f"{FILLS} .keep")).to_have_count(3)
 
 
 def test_from_the_open_page_to_a_fill_with_the_keyboard_alone(visit):
