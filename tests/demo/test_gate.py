@@ -82,7 +82,8 @@ def fill(studio, client):
     api, config = f"{studio[0]}gradio_api", client.config
     ids = {c["props"].get("elem_id"): c["id"] for c in config["components"]}
     box = ids["inpaint-photo"]
-    (run,) = (d for d in config["dependencies"] if box in d["inputs"] and d["queue"])
+    runs = (d for d in config["dependencies"] if box in d["inputs"] and d["queue"])
+    (run,) = (d for d in runs if [box, "release"] not in map(list, d["targets"]))  # not live
     values = {c["id"]: c["props"].get("value") for c in config["components"]}
 
     def fill(document, session):
