@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported: no test needs the Hub
 
@@ -109,11 +110,11 @@ def bridge_without_ratio(tmp_path_factory: pytest.TempPathFactory) -> Bridge:
 def calls(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Batch sizes of the network calls, in order."""
     sizes: list[int] = []
-    forward = bridge.denoiser.trunk.forward
+    forward = bridge.denoiser.forward
 
-    def counted(x: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
-        sizes.append(len(x))
-        return forward(x, s)
+    def counted(v: torch.Tensor, *given: Any, **options: Any) -> torch.Tensor:
+        sizes.append(len(v))
+        return forward(v, *given, **options)
 
-    monkeypatch.setattr(bridge.denoiser.trunk, "forward", counted)
+    monkeypatch.setattr(bridge.denoiser, "forward", counted)
     return sizes

@@ -25,6 +25,7 @@ from tests.test_architecture import imports
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 ENGINE, EXTRAS = PROJECT["dependencies"], PROJECT["optional-dependencies"]
+WHOLE = ENGINE + EXTRAS["onnx"]
 OURS = {"sbcore", "studies", "demo", "train", "evaluate", "app", "tests"}
 PACKAGE = {"PIL": "pillow", "cv2": "opencv-python-headless", "ot": "pot", "gradio_client": "gradio"}
 
@@ -63,9 +64,9 @@ STUDY_FILES = (*ENGINE_FILES, *PHOTO_FILES, "studies/**/*.py", "evaluate.py")
 @pytest.mark.parametrize(
     ("asked", "files"),
     [
-        (ENGINE, ENGINE_FILES),
-        (ENGINE + EXTRAS["app"], APP_FILES),
-        (ENGINE + EXTRAS["studies"] + EXTRAS["fid"] + ["gradio"], STUDY_FILES),
+        (WHOLE, ENGINE_FILES),
+        (WHOLE + EXTRAS["app"], APP_FILES),
+        (WHOLE + EXTRAS["studies"] + EXTRAS["fid"] + ["gradio"], STUDY_FILES),
     ],
     ids=["engine", "app", "studies"],
 )
@@ -74,7 +75,7 @@ def test_what_is_asked_for_is_what_is_imported(asked: list[str], files: tuple[st
 
 
 def test_pins_are_versions_that_the_project_asks_for() -> None:
-    asked = ENGINE + EXTRAS["app"]
+    asked = WHOLE + EXTRAS["app"]
     assert set(pinned("requirements.txt")) == set(parsed(asked))
     pins = pinned("requirements.txt", "requirements-dev.txt")
     ranges = parsed(asked + EXTRAS["studies"] + EXTRAS["dev"])

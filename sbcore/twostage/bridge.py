@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from sbcore.networks.onnx import SmallBatches
 from sbcore.runtime import checks
 from sbcore.runtime.checkpoints import CheckpointError, fingerprint, locate
 from sbcore.runtime.devices import best_device, channels_last, device_name
@@ -133,6 +134,7 @@ class Bridge:
             fits = all(ratio[1].get(name) == config[name] for name in ("sigma", "tau"))
             if not fits or tuple(ratio[1]["network"]["shape"]) != denoiser.shape:
                 raise CheckpointError(f"The density ratio of {folder} belongs to another model.")
+        denoiser.backend = SmallBatches(denoiser.trunk)
         return cls(
             denoiser,
             float(config["sigma"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,7 @@ class Denoiser(nn.Module):
     ) -> None:
         super().__init__()
         self.trunk, self.shape, self.conditional = trunk, tuple(shape), conditional
+        self.backend: Callable[[Tensor, Tensor], Tensor] | None = None  # computes F, if not trunk
         self.linear = WienerFilter(math.prod(shape), rank)
         self.mean: Tensor
         self.data_std: Tensor
@@ -139,7 +141,7 @@ class Denoiser(nn.Module):
             # Known pixels are not scaled by c_in: they would vanish at large s.
             inputs = [(1 - mask) * c_in * v, mask * v / self.data_std, mask, W_v / self.data_std]
         with torch.autocast(v.device.type, torch.bfloat16, enabled=bf16):
-            F_x = self.trunk(torch.cat(inputs, dim=1), c_noise)
+            F_x = (self.backend or self.trunk)(torch.cat(inputs, dim=1), c_noise)
         D_x = W_v + c_out * F_x.float()
         if known is not None and known_mask is not None:
             D_x = torch.where(known_mask > 0, known, D_x)
