@@ -34,6 +34,15 @@ def one_thread() -> Iterator[None]:
     yield
 
 
+NO_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=NO_CUDA)])
+def device(request: pytest.FixtureRequest) -> str:
+    """Each kind of device that is here."""
+    return request.param
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The development data beside the repository."""

@@ -11,15 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sbcore.ipf.network import EndPoint, Pair, load_translation
+from sbcore.ipf.network import Pair, load_translation
 from sbcore.ipf.paths import walk
 from sbcore.ipf.reference import DIRECTIONS, opposite, schedule
 from sbcore.runtime import checkpoints, checks
-from sbcore.runtime.devices import best_device, channels_last, device_name
+from sbcore.runtime.devices import InParts, best_device, channels_last, device_name
 from sbcore.runtime.noise import Noise
 from sbcore.runtime.run import Evaluations, Run, Step, pictures
 
-BATCH = 64  # pictures of one network call; bounds memory
+BATCH, POINTS = 64, 2**20  # pictures, and points, of one network call; bounds memory
 
 
 class TranslationBridge:
@@ -55,6 +55,7 @@ class TranslationBridge:
         if bf16 is None:
             bf16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
         self.bf16 = bf16
+        self._in_parts = InParts(BATCH if self.pictures else POINTS, self.device)
 
     @classmethod
     def from_pretrained(
@@ -135,7 +136,11 @@ class TranslationBridge:
 
     @torch.no_grad()
     def _walk(self, x: Tensor, direction: str, parts: list[float], noise: Noise) -> Iterator[Step]:
-        end = _Batched(self._pair[direction], self.bf16)
+        network = self._pair[direction]
+
+        def end(x: Tensor, r: float) -> Tensor:
+            return self._in_parts(lambda part: network(part, r, bf16=self.bf16), x)
+
         walked = walk(end, x, parts, self.sigma, noise.draw)
         for index, moment in enumerate(walked, start=1):
             yield Step(
@@ -167,14 +172,3 @@ class TranslationBridge:
         if not free and not bool(((images >= 0) & (images <= 1)).all()):
             raise ValueError("images must have values in [0, 1]")
         return images
-
-
-class _Batched:
-    """A network that is called on few pictures at a time."""
-
-    def __init__(self, end: EndPoint, bf16: bool) -> None:
-        self.end, self.bf16 = end, bf16
-
-    def __call__(self, x: Tensor, r: float) -> Tensor:
-        size = BATCH if x.dim() == 4 else len(x)
-        return torch.cat([self.end(part, r, bf16=self.bf16) for part in x.split(size)])

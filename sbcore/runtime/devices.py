@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Callable
 from functools import cache
 from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
+logger = logging.getLogger(__name__)
 
 
 def best_device() -> torch.device:
@@ -61,6 +64,31 @@ def has_fast_bf16(device: torch.device) -> bool:
 def uses_bf16(precision: str, device: torch.device) -> bool:
     """Whether to train in bf16: "bf16", "fp32", or "auto", which is where it is fast."""
     return precision == "bf16" or (precision == "auto" and has_fast_bf16(device))
+
+
+class InParts:
+    """Calls a network with so many pictures at a time; out of memory, with half as many.
+
+    Args:
+        size: Pictures of a call, at first; on CUDA 16 times as many.
+        device: Where they are.
+    """
+
+    def __init__(self, size: int, device: torch.device) -> None:
+        self.size = 16 * size if device.type == "cuda" else size
+
+    def __call__(self, network: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+        """``network(*tensors)``, each tensor and the result (b, ...)."""
+        while True:
+            try:
+                parts = zip(*(tensor.split(self.size) for tensor in tensors), strict=True)
+                return torch.cat([network(*part) for part in parts])
+            except torch.OutOfMemoryError:
+                if self.size == 1:
+                    raise
+            # Not before the exception is gone: it holds what did not fit.
+            self.size = max(1, min(self.size, len(tensors[0])) // 2)
+            logger.warning("Out of memory: %d pictures at a time from here on.", self.size)
 
 
 def channels_last(network: NetworkT) -> NetworkT:

@@ -43,7 +43,9 @@ class Noise:
     def draw(self) -> Tensor:
         """The next draw, (b, ...)."""
         draws = [stream.standard_normal(self.shape, np.float32) for stream in self.streams]
-        return torch.from_numpy(np.stack(draws)).to(self.device, self.dtype)
+        # CUDA reads what it is sent before it returns, and need not be waited for.
+        cuda = torch.device(self.device).type == "cuda"
+        return torch.from_numpy(np.stack(draws)).to(self.device, self.dtype, non_blocking=cuda)
 
     def choose(self, n: int) -> Tensor:
         """A whole number below n for each picture, (b,); advances the stream."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,8 +19,9 @@ from torch import Tensor
 from sbcore.networks.onnx import SmallBatches
 from sbcore.runtime import checks
 from sbcore.runtime.checkpoints import CheckpointError, fingerprint, locate
-from sbcore.runtime.devices import best_device, channels_last, device_name
+from sbcore.runtime.devices import InParts, best_device, channels_last, device_name
 from sbcore.runtime.gather import GATHERING
+from sbcore.runtime.graphs import Graphed
 from sbcore.runtime.noise import Noise
 from sbcore.runtime.run import Evaluations, Run, Step, follow, pictures
 from sbcore.twostage import judge
@@ -39,7 +40,7 @@ from sbcore.twostage.solvers import SOLVERS, Solver
 S_MAX = 40.0  # noise level that stands for infinity; EDM's 80, halved as our data std is
 S_END = 0.03  # last noise level before 0; smaller ones cost texture (SWD at 64 pixels)
 LEAST_VARIANCE = 1e-6  # of added noise: a quarter of a step of 8 bits
-BATCH = 16  # pictures of one network call; bounds memory
+BATCH = 16  # pictures of one network call, of CUDA sixteen times as many; bounds memory
 STARTS = ("closed form", "gaussian", "network", "noise")
 MODES = ("fast", "instant", "paper")
 MORPHS = ("shared noise", "inversion")
@@ -105,7 +106,8 @@ class Bridge:
         self.log_ratio = log_ratio and log_ratio.eval().requires_grad_(False).to(self.device)
         if bf16 is None:
             bf16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
-        self.bf16 = bf16
+        self.bf16, self._network = bf16, Graphed(self.denoiser)
+        self._in_parts = InParts(BATCH, self.device)
         channels_last(self.denoiser.trunk)  # faster, on CPUs too
 
     @classmethod
@@ -684,15 +686,15 @@ class Bridge:
         return Noise(seeds, self.shape, purpose, self.device)
 
     def _denoise(self, v: Tensor, s: float, *conditions: Tensor) -> Tensor:
-        call, options = partial(GATHERING.call, self.denoiser), {"bf16": self.bf16}
-        parts = zip(*(tensor.split(BATCH) for tensor in (v, *conditions)), strict=True)
-        return torch.cat([call(part, s, *rest, **options) for part, *rest in parts])
+        def call(part: Tensor, *rest: Tensor) -> Tensor:
+            return GATHERING.call(self._network, part, s, *rest, bf16=self.bf16)
+
+        return self._in_parts(call, v, *conditions)
 
     def _ratio(self, x: Tensor) -> Tensor:
         assert self.log_ratio is not None
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
-            logs = [self.log_ratio(part) for part in x.split(BATCH)]
-        return torch.cat(logs).float()
+            return self._in_parts(self.log_ratio, x).float()
 
     def _shown(self, steps: Iterator[Step]) -> Iterator[Step]:
         """Add the mean picture back: X_t / t has mean ``mean`` in stage 1, X_t in stage 2."""
