@@ -1,8 +1,9 @@
 """Speed and memory against their budgets, as ratios taken in one run.
 
 Engine overhead over bare network calls, the fast default against the paper's 1,000 + 1,000 steps,
-pictures a second by batch size in float32 and bf16, peak memory; with --app the running studio
-over HTTP as well. Ratios hold on a busy machine, seconds do not.
+pictures a second by batch size in float32 and bf16, what share of the device's measured convolution
+peak one evaluation reaches, training, peak memory; with --app the running studio over HTTP as
+well. Ratios hold on a busy machine, seconds do not.
 
 Example: python evaluate.py bench checkpoints/celeba64 --app
 """
@@ -21,22 +22,28 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from sbcore.data.masks import preset_holes
 from sbcore.runtime import checkpoints, checks
-from sbcore.runtime.devices import has_fast_bf16
+from sbcore.runtime.devices import check_device, has_fast_bf16
 from sbcore.twostage.bridge import DEFAULTS, S_END, Bridge
+from sbcore.twostage.denoiser import DenoiserConfig
 from sbcore.twostage.grids import karras_grid
 from sbcore.twostage.paper import PaperMode
+from sbcore.twostage.training import Preset, ScorePlan, score_trainer
 from studies.report import Progress, Report, Table
 
 BATCHES = (1, 2, 4, 8, 16)
+SHARED = (1, 16)  # batches whose share of the peak is measured
 ROOT = Path(__file__).parents[1]  # of the repository, where app.py is
 START_SECONDS = 120  # after which a studio that does not answer is given up
 
@@ -45,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``evaluate.py bench``."""
     parser.add_argument("model", help="checkpoint folder or Hub repository id")
     parser.add_argument("--repeats", type=int, default=15, help="pairs of runs for the overhead")
+    parser.add_argument("--device", help="where to compute; without: the best there is")
     parser.add_argument("--app", action="store_true", help="also start the studio and time it")
 
 
@@ -52,7 +60,8 @@ def run(options: argparse.Namespace, progress: Progress) -> Report:
     """Measure everything."""
     if options.app and not (ROOT / "app.py").exists():
         raise ValueError(f"there is no app.py in {ROOT}: run the study from the repository")
-    bridge = Bridge.from_pretrained(options.model, bf16=False)
+    check_device(options.device)
+    bridge = Bridge.from_pretrained(options.model, options.device, bf16=False)
     repeats = checks.whole("repeats", options.repeats)
     memory = {"the model is loaded": peak_memory()}
     pairs = min(repeats, 3) if options.quick else repeats
@@ -63,11 +72,11 @@ def run(options: argparse.Namespace, progress: Progress) -> Report:
     batches = BATCHES[:2] if options.quick else BATCHES
     plain = throughput(bridge, batches, progress)
     memory[f"batches of up to {batches[-1]}"] = peak_memory()
-    half = {}
+    half, bridges = {}, {"float32": bridge}
     if has_fast_bf16(bridge.device):
-        twin = copy.copy(bridge)  # shares the networks
-        twin.bf16 = True
-        half = throughput(twin, batches, progress)
+        bridges["bf16"] = copy.copy(bridge)  # shares the networks
+        bridges["bf16"].bf16 = True
+        half = throughput(bridges["bf16"], batches, progress)
     budgets = Table("Budgets", ("what", "measured", "budget", "kept"), note=BUDGET_NOTE)
     budgets.rows += [
         _at_most("engine overhead over bare network calls, %", 100 * (ratio - 1), 5.0),
@@ -77,6 +86,10 @@ def run(options: argparse.Namespace, progress: Progress) -> Report:
     if per_stage < PaperMode().n1:
         budgets.note += f" Paper mode: {per_stage} steps of each stage, extrapolated to 1,000."
     tables = [budgets, _end_to_end_table(fast, paper), _throughput_table(plain, half)]
+    tables += [
+        shares(bridges, SHARED[: len(batches)], progress),
+        training(bridges, 2 if options.quick else 10, progress),
+    ]
     tables.append(Table("Peak memory", ("after", "MB"), [*map(list, memory.items())], digits=4))
     if options.app:
         tables.append(
@@ -170,6 +183,75 @@ def throughput(bridge: Bridge, batches: tuple[int, ...], progress: Progress) -> 
         found[batch] = batch / seconds_of(lambda batch=batch: bridge.generate(batch).result().cpu())
         progress("pictures a second", index + 1, len(batches))
     return found
+
+
+def shares(bridges: dict[str, Bridge], batches: tuple[int, ...], progress: Progress) -> Table:
+    """What part of the device's convolution peak one evaluation reaches.
+
+    Args:
+        bridges: The model by the type that its network computes in.
+        batches: Pictures of an evaluation.
+        progress: Told how many are done.
+    """
+    table = Table("One evaluation", ("batch", "type", "ms", "GFLOP", "share of the peak, %"))
+    rates = []
+    for name, bridge in bridges.items():
+        peak = convolution_peak(torch.bfloat16 if bridge.bf16 else torch.float32, bridge.device)
+        rates.append(f"{peak / 1e9:,.0f} GFLOP/s in {name}")
+        with FlopCounterMode(display=False) as counter:
+            bridge.denoiser(torch.zeros(8, *bridge.shape, device=bridge.device), 1.0)
+        for index, batch in enumerate(batches):
+            noise = torch.randn(batch, *bridge.shape, device=bridge.device)
+            seconds = least_seconds(lambda v=noise, b=bridge: b.posterior_mean(v, 1.0))
+            flops = counter.get_total_flops() * batch / 8
+            share = 100 * flops / seconds / peak
+            table.rows.append([batch, name, 1e3 * seconds, flops / 1e9, share])
+            progress(f"evaluations in {name}", index + 1, len(batches))
+    table.note = f"Peak: {', '.join(rates)}, the best of some 3x3 convolutions."
+    return table
+
+
+def convolution_peak(dtype: torch.dtype, device: torch.device) -> float:
+    """Floating-point operations a second of the fastest of some 3x3 convolutions."""
+    rates = []
+    for channels, side in ((128, 64), (128, 32), (256, 32)):
+        shapes = (16, channels, side, side), (channels, channels, 3, 3)
+        x, weight = (
+            torch.ones(shape, dtype=dtype, device=device).to(memory_format=torch.channels_last)
+            for shape in shapes
+        )
+        seconds = least_seconds(lambda x=x, weight=weight: F.conv2d(x, weight, padding=1))
+        rates.append(2 * 9 * channels * x.numel() / seconds)
+    return max(rates)
+
+
+def least_seconds(work: Callable[[], Tensor], repeats: int = 12) -> float:
+    """The shortest of some times, after two that warm up: what others do only adds to it."""
+    return min([seconds_of(lambda: work().flatten()[0].item()) for _ in range(repeats + 2)][2:])
+
+
+def training(bridges: dict[str, Bridge], steps: int, progress: Progress) -> Table:
+    """Pictures a second that `score_trainer` trains on, by the type that it computes in."""
+    table = Table("Training", ("type", "pictures a second"), note="Batches of 32, Adam.")
+    for index, (name, bridge) in enumerate(bridges.items()):
+        table.rows.append([name, training_rate(bridge, "bf16" if bridge.bf16 else "fp32", steps)])
+        progress("training", index + 1, len(bridges))
+    return table
+
+
+def training_rate(bridge: Bridge, precision: str, steps: int) -> float:
+    """Pictures a second that a run trains on at batch 32."""
+    config = DenoiserConfig(**bridge.facts["network"])
+    pictures = torch.randint(256, (64, *bridge.shape), dtype=torch.uint8)
+    preset = Preset(bridge.name, config, bridge.sigma, bridge.tau)
+    with tempfile.TemporaryDirectory() as folder:
+        cpu = bridge.device.type == "cpu"
+        trainer = score_trainer(
+            pictures, pictures[:1], preset, ScorePlan(images=10**6), Path(folder),
+            precision=precision, cpu=cpu,
+        )  # fmt: skip
+        times = [time.perf_counter() for _ in islice(trainer, 2 + steps)]
+    return 32 * steps / (times[-1] - times[1])
 
 
 def peak_memory() -> float | None:
