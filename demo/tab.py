@@ -250,15 +250,16 @@ def operate(
     outputs: Sequence[Any],
     show: Callable[[Update | Result], Sequence[Any]],
     export: ResultExport | None = None,
-) -> None:
-    """Let a primary button, with its Stop, run an operation; see `runner`."""
+) -> wiring.Stops:
+    """Let a primary button run an operation, see `runner`; its Stop."""
     handler = runner(studio.models, operation, form, outputs, show, export)
-    kept = [export.last] if export else []
-    wiring.run_and_stop(buttons, status, handler, form.inputs, [*outputs, *kept, form["seed"]])
+    shown = [*outputs, *([export.last] if export else []), form["seed"]]
+    stops = wiring.run_and_stop(buttons, status, handler, form.inputs, shown)
     if export:
         export.wire(status)
     if operation.cost:
         _show_price(studio.models, operation, form, status)
+    return stops
 
 
 def _show_price(models: Models, operation: Operation, form: Form, status: gr.HTML) -> None:

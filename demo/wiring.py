@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -94,6 +93,7 @@ def compute(
     outputs: Sequence[Any],
     status: gr.HTML,
     stops: Stops | None = None,
+    progress: str = "minimal",
 ) -> Any:
     """Wire a generator that computes: in the one queue, its last output the status line.
 
@@ -114,7 +114,7 @@ def compute(
         try:
             with sentences():
                 moments = computing(*values)
-                for moment in shared(stops.reach(moments) if stops else moments):
+                for moment in shared(stops.reach(moments, values) if stops else moments):
                     waits = isinstance(moment, Waiting)
                     yield said(views.waiting_html(moment)) if waits else moment
         except Stopped:
@@ -126,7 +126,7 @@ def compute(
         guarded,
         inputs,
         outputs,
-        show_progress="minimal",
+        show_progress=progress,
         show_progress_on=status,
         api_visibility="private",
         **QUEUE,
@@ -143,22 +143,27 @@ class Stops:
         """The visitor has pressed the primary button; the run waits for its turn."""
         self._runs[visitor()] = _Run()
 
-    def ask(self, older: float = 0.0) -> bool:
+    def ask(self, stale: Callable[[Sequence[Any]], bool] = lambda values: True) -> bool:
         """The visitor has pressed Stop: False where the run waits still.
 
         Args:
-            older: Seconds that a run must have lasted; a younger one goes on.
+            stale: Says by the values that a run was begun with whether it is meant.
         """
         run = self._runs.get(visitor())
         if run is None:  # it has just ended
             return True
-        run.asked = run.asked or time.monotonic() - run.since >= older
+        run.asked = run.asked or stale(run.values)
         return run.begun
 
-    def reach(self, moments: Iterator[Any]) -> Iterator[Any]:
+    def under_way(self) -> bool:
+        """Whether the visitor has a run that has begun."""
+        run = self._runs.get(visitor())
+        return run is not None and run.begun
+
+    def reach(self, moments: Iterator[Any], values: Sequence[Any] = ()) -> Iterator[Any]:
         """Hand on what a handler yields, and throw `Stopped` into it when that is asked for."""
         run = self._runs.setdefault(visitor(), _Run())
-        run.begun, told = True, False
+        run.begun, run.values, told = True, values, False
         try:
             moment = next(moments, None)
             while moment is not None:
@@ -180,7 +185,8 @@ class _Run:
 
     begun: bool = False
     asked: bool = False
-    since: float = field(default_factory=time.monotonic)
+    values: Sequence[Any] = ()
+    """What its handler was given."""
 
 
 def visitor() -> str:

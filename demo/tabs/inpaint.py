@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
-from demo import params, runs, tab, views, wiring
+from demo import live, params, runs, tab, views
 from demo.imaging import to_uint8
 from demo.operation import Operation, Pictures
 from demo.photos.box import Given, PhotoBox
@@ -22,7 +21,7 @@ from demo.photos.mask import Mask
 from demo.photos.paste import changed_outside
 from demo.photos.paste import paste as into_photo
 from demo.photos.photo import Photo
-from demo.runs import Report, Result, Stopped, Update
+from demo.runs import Report, Result, Update
 from demo.tabs import generate
 from demo.typical import unlike
 from sbcore import DEFAULTS, REPAINT_EVALUATIONS, Bridge, preset_holes
@@ -38,7 +37,8 @@ METHODS = {
     "all three, side by side": "side by side",
 }
 WAYS = {"conditional": "knows the rest", "algorithm2": "Algorithm 2", "repaint": "RePaint"}
-NEW = 0.1  # seconds; a run that is no older was begun by the very stroke that asks
+# Of a stroke just painted.
+DRAFT = {"mode": "instant", "method": "conditional", "count": 1, "paste": False, "steps": 0}
 METHOD_INFO = "Side by side they start from the same noise and take equally many evaluations."
 
 
@@ -162,45 +162,6 @@ def show(moment: Update | Result) -> tuple[Any, ...]:
     return Candidates(filled, PHOTO, labels, moment.recipe), drawn
 
 
-def _fill_live(
-    studio: tab.Studio,
-    photo: PhotoBox,
-    live: gr.Checkbox,
-    form: tab.Form,
-    run: gr.Button,
-    status: gr.HTML,
-    outputs: list[Any],
-    export: PhotoExport,
-) -> None:
-    """Fill what is painted as soon as the brush is lifted: in an instant, then in full quality.
-
-    The next stroke, or a press on Fill, ends what it makes stale.
-    """
-    in_full = tab.runner(studio.models, OPERATION, form, outputs, show, export)
-    at_once = {"mode": "instant", "method": "conditional", "count": 1, "paste": False, "steps": 0}
-
-    def handler(live: bool, *values: Any) -> Iterator[Any]:
-        if not live:
-            return
-        try:
-            given = form.read(values, keep=True)
-            *_, draft = OPERATION.start(studio.models, given | at_once)
-            preview = Candidates(draft.shown, target=PHOTO)
-            yield preview, *[gr.skip()] * (len(outputs) + 2)
-            for moment in in_full(*form.values(given | {"count": 1})):  # noqa: UP028  of Stopped
-                yield moment
-        except (Stopped, ValueError):  # stale; or nothing is to be filled, which Fill will say
-            return
-
-    stops = wiring.Stops()
-    listen = partial(photo.release, trigger_mode="always_last")
-    shown = [*outputs, export.last, form["seed"]]
-    wiring.compute(listen, handler, [live, *form.inputs], shown, status, stops)
-    # After it: the page sends one event only when the one before is on its way.
-    photo.release(lambda: stops.ask(NEW) and None, **wiring.QUIET)
-    run.click(lambda: stops.ask() and None, **wiring.QUIET)
-
-
 def build(studio: tab.Studio) -> tab.Tab:
     """Lay out the tab and wire it."""
     photo = PhotoBox("Your photo", PHOTO, paint=True, render=False)
@@ -210,7 +171,7 @@ def build(studio: tab.Studio) -> tab.Tab:
     with gr.Row(elem_classes="studio inpainting"):
         with tab.controls():
             form.add()
-            live = gr.Checkbox(True, label="Fill as I paint", container=False)
+            wanted = live.switch("Fill as I paint")
             buttons, status = tab.go("Fill")
             form.advanced()
             gr.Markdown("or one of these faces, drawn by the model", elem_classes="note")
@@ -221,8 +182,10 @@ def build(studio: tab.Studio) -> tab.Tab:
                 fills = CandidatesView(SENDS, elem_id="inpaint-fills")
             export = PhotoExport(OPERATION, photo)
     samples, drawn = gr.State(views.Drawn([])), gr.State(views.Drawn([]), time_to_live=3600)
-    tab.operate(studio, OPERATION, form, buttons, status, [fills, drawn], show, export)
-    _fill_live(studio, photo, live, form, buttons[0], status, [fills, drawn], export)
+    shown = [fills, drawn]
+    parts = studio, OPERATION, form, buttons, status, shown, show, export
+    move = {"moves": [photo.release], "names": ["image"], "full": {"count": 1}}
+    live.follow(*parts, tab.operate(*parts), wanted=wanted, draft=lambda given: DRAFT, **move)
     tab.opens(studio, photo, status, OPENED)
 
     def worked(name: str | None) -> tuple[Any, ...]:
@@ -239,7 +202,7 @@ def build(studio: tab.Studio) -> tab.Tab:
         shown = replace(fills, example=True), drawn, export.keep(result)
         return *picks, example, *shown, tab.finished(result)
 
-    shown = [faces, samples, photo, fills, drawn, export.last]
+    filled = [faces, samples, photo, *shown, export.last]
     accepts = {"inpaint": tab.Accepts([photo], lambda sent: [Given(sent.picture)], OPENED)}
     offers = [(faces, samples), (fills, drawn)]
-    return tab.Tab(status, OPERATION, worked, shown, accepts, offers, form, buttons[0])
+    return tab.Tab(status, OPERATION, worked, filled, accepts, offers, form, buttons[0])

@@ -96,17 +96,20 @@ def visit(
     """Open the page, or load it again, at a tab, and wait for its example.
 
     ``by`` is who does so, by default always the same visitor, of the kind that the test's
-    parameter says; ``query`` is that of the address.
+    parameter says; ``query`` is that of the address; with ``live`` the tab draws while a control
+    moves.
     """
     own: list[Any] = []
 
-    def visit(tab: str = "Generate", query: str = "", by: Any = None) -> Any:
+    def visit(tab: str = "Generate", query: str = "", by: Any = None, live: bool = False) -> Any:
         if by is None:
             own[:] = own or [visitor(**getattr(request, "param", {}))]
             (by,) = own
         page = by.pages[0] if by.pages else by.new_page()
         page.goto(f"{studio[0]}{query}")
         hands.go(page, tab)
+        for switch in page.locator(".live input:visible").all():
+            switch.set_checked(live)
         return page
 
     return visit

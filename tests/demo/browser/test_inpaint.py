@@ -32,18 +32,6 @@ BOX, FILLS = "#inpaint-photo", "#inpaint-fills"
 VALUE = hands.sight(BOX)
 
 
-@pytest.fixture
-def visit(visit):
-    """Strokes are filled at once with ``live`` alone."""
-
-    def at_rest(tab: str, live: bool = False, **options: Any) -> Any:
-        page = visit(tab, **options)
-        page.get_by_label("Fill as I paint").set_checked(live)
-        return page
-
-    return at_rest
-
-
 def bring(page: Any, path: Any) -> None:
     expect(page.locator(f"{FILLS} .keep").first).to_be_visible()  # the example
     hands.bring(page, BOX, path)
