@@ -10,6 +10,9 @@ KEYS: dict[str, list[tuple[str, str]]] = {
         ("Ctrl Enter", "run"),
         ("Esc", "stop"),
     ],
+    "Seed": [
+        ("↑ ↓", "the next one, the one before"),
+    ],
     "Large picture": [
         ("← →", "the one before, the next"),
         ("Esc", "close"),

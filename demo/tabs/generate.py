@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import product
 from typing import Any
@@ -11,7 +11,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from demo import media, params, runs, tab, views, wiring
+from demo import assets, live, media, params, runs, tab, views, wiring
 from demo.export import ResultExport
 from demo.operation import Operation, Picture, Pictures
 from demo.runs import Report, Result, Update
@@ -35,6 +35,10 @@ STARTS = {
 START_INFO = (
     "Stage 1: q_sigma in closed form, free of cost, as a mixture or as N(mean, Σ + σ²I); or solver "
     "steps from the point mass at 0; or none, from N(mean, σ²I)."
+)
+TURN = "".join(
+    f'<button type="button" data-by="{by}" title="{text}" aria-label="{text}">{icon}</button>'
+    for by, text, icon in ((-1, "the seed before", "◂"), (1, "the next seed", "▸"))
 )
 DEFAULT_START = "closed form"
 PAPER_START_INFO = "Paper mode has its own: Algorithm 1, from the point mass."
@@ -140,12 +144,21 @@ def faces(bridge: Bridge) -> list[np.ndarray]:
     return example(bridge).shown
 
 
+def draft(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a draft: instant mode, which knows no other start than the default."""
+    differs = given["mode"] == "fast" and given["start"] == DEFAULT_START
+    return {"mode": "instant"} if differs else {}
+
+
 def build(studio: tab.Studio) -> tab.Tab:
     """Lay out the tab and wire it."""
     form = tab.Form(OPERATION.params, model=studio.model)
     with gr.Row(elem_classes="studio"):
         with tab.controls():
             form.add()
+            with gr.Row(elem_classes="turn"):
+                gr.HTML(TURN, js_on_load=assets.script("turn.js"))
+                wanted = live.switch("Draw as I turn it")
             buttons, status = tab.go("Generate")
             form.advanced()
         with tab.stage():
@@ -166,8 +179,9 @@ def build(studio: tab.Studio) -> tab.Tab:
         return gr.update(interactive=True, info=START_INFO)
 
     form["mode"].change(offer_start, form["mode"], form["start"], **wiring.QUIET)
-    tab.operate(studio, OPERATION, form, buttons, status, [grid, drawn], show, export)
-
+    parts = studio, OPERATION, form, buttons, status, [grid, drawn], show, export
+    move = {"moves": [form["seed"].input], "names": ["seed"]}
+    live.follow(*parts, tab.operate(*parts), wanted=wanted, draft=draft, **move)
     tab.operate(studio, SWEEP, form, sweeping, status, [swept], lambda moment: (moment.shown,))
 
     def worked(name: str | None) -> tuple[Any, ...]:
