@@ -16,6 +16,7 @@ def pictures(
     start: int | None = None,
     width: int = 384,
     returns: bool = False,
+    keeps: bool = False,
 ) -> str:
     """A film of pictures, one frame after the other.
 
@@ -28,6 +29,8 @@ def pictures(
         start: Frame to show first; the last by default.
         width: Of a frame on the page, in pixels, where there is room.
         returns: Whether a loop goes back the way it came.
+        keeps: Whether the player stays as far along, and goes on playing, when it takes the place
+            of another film.
     """
     last = len(captions) - 1
     facts = {
@@ -37,6 +40,7 @@ def pictures(
         "start": last if start is None else start,
         "width": width,
         "returns": returns,
+        "keeps": keeps,
     }
     return json.dumps(facts | _track((length or len(captions)) - 1, split, ends))
 

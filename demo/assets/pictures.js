@@ -30,14 +30,16 @@ export function pictures(stage, extras, _api, refresh) {
 
   // A film of the same length (a morph getting sharper) stays at the frame that is shown.
   function load(next) {
-    const stays = next.times.length === film?.times.length;
+    const [before, length] = [film?.times.length, next.times.length];
+    const stays = length === before || (next.keeps && before > 1);
+    const place = stays && Math.round((frame / Math.max(1, before - 1)) * (length - 1));
     film = next;
     const names = Object.keys(film.layers);
     if (names.join() !== [...extras.children].map((button) => button.textContent).join())
       offer(names);
     choose(names.includes(layer) ? layer : names[0]);
     picture.style.setProperty("--width", `${film.width}px`);
-    return { clock: stays ? frame : film.start, play: false };
+    return { clock: stays ? place : film.start, play: false };
   }
 
   function show(index) {

@@ -27,8 +27,8 @@ export function mount(element, api) {
   let player = null;
 
   function load() {
-    player?.pause();
     if (!api.props.value) {
+      player?.pause();
       element.replaceChildren();
       player = null;
       return;
@@ -61,6 +61,7 @@ function makePlayer(element, makeScreen, api) {
   const end = () => state.film.times.at(-1) ?? state.film.track.length; // a run may break off
 
   function load(film) {
+    if (!film.keeps) pause();
     state.film = film;
     const { length, split, ends } = film.track;
     Object.assign(range, { max: length, step: screen.whole ? 1 : length / 1000 });

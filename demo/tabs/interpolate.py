@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -11,7 +11,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from demo import media, morphs, params, runs, tab, views, wiring
+from demo import live, media, morphs, params, runs, tab, views, wiring
 from demo.operation import Film, Operation, Picture, Pictures
 from demo.photos.box import Given, PhotoBox, reopened
 from demo.photos.candidates import Candidates, CandidatesView, Filled
@@ -150,6 +150,7 @@ GIVEN = [
     params.Seed(label="Seed of the noise", advanced=True),
     params.Model(),
 ]  # fmt: skip
+NOISE = ["variance", "seed"]  # parameters of the paper's way alone
 THIRD = _picture("image_c", "C, if you like", default=None, optional=True)
 OPERATION = Operation(
     "interpolate",
@@ -186,7 +187,8 @@ def film(morph: Morph) -> str:
     """The film for the player; it opens in the middle."""
     ends = ("A", "", "ABC"[len(morph.given) - 1])
     middle = len(morph.frames) // 2
-    return views.film({"morph": morph.frames}, morph.labels(), ends=ends, start=middle)
+    options = {"ends": ends, "start": middle, "keeps": True}
+    return views.film({"morph": morph.frames}, morph.labels(), **options)
 
 
 def strip(morph: Morph) -> Image.Image:
@@ -202,6 +204,12 @@ def show(moment: Update | Result) -> tuple[Any, ...]:
     changes = morphs.chart(morphs.distances(morph.frames), morphs.distances(morph.mix()))
     row = media.with_recipe(moment.outputs["film strip"], moment.recipe)
     return film(morph), row, changes
+
+
+def draft(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a draft: instant mode, which the exact way does not have."""
+    differs = given["mode"] == "fast" and given["method"] == "shared noise"
+    return {"mode": "instant"} if differs else {}
 
 
 def put_back(share: float, document: Any, last: Result | None) -> tuple[Any, str]:
@@ -232,6 +240,7 @@ def build(studio: tab.Studio) -> tab.Tab:
                     pictures["image_c"] = _box("image_c")
             form = tab.Form(OPERATION.params, model=studio.model, **pictures)
             form.add()
+            wanted = live.switch("Morph as I move a slider")
             buttons, status = tab.go("Interpolate")
             form.advanced()
         with tab.stage():
@@ -250,7 +259,12 @@ def build(studio: tab.Studio) -> tab.Tab:
                 ways = views.strip_view("Three ways")
             export = PhotoExport(OPERATION, pictures["image_a"], Picture("film strip", "strip"))
     samples, shown = gr.State(views.Drawn([])), [player, morph, changes]
-    tab.operate(studio, OPERATION, form, buttons, status, shown, show, export)
+    parts = studio, OPERATION, form, buttons, status, shown, show, export
+    for name in NOISE:  # whoever moves it wants to see what it does
+        form[name].input(None, None, form["method"], js="() => 'shared noise'", **wiring.QUIET)
+    names = ["frames", "method", *NOISE]
+    move = {"moves": [form[name].input for name in names], "names": names}
+    live.follow(*parts, tab.operate(*parts), wanted=wanted, draft=draft, **move)
     tab.operate(studio, COMPARISON, form, comparing, status, [ways], lambda moment: (moment.shown,))
     _wire_pictures(studio, pictures, swap, status)
     place.click(
