@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -61,23 +60,28 @@ def follow(
     stops, nothing = wiring.Stops(), [gr.skip()] * (len(outputs) + 1)
 
     def drawing(given: Mapping[str, Any]) -> Iterator[Any]:
-        quick = draft(given)
-        if quick:
+        sketch: tuple[Any, ...] = ()
+        if quick := draft(given):
             *_, update, first = operation.start(studio.models, {**given, **quick})
             line = views.note_html(first.report.line())
-            yield *show(update.showing(first.shown)), gr.skip(), line
+            sketch = *show(update.showing(first.shown)), gr.skip(), line
+            yield sketch
         for moment in operation.start(studio.models, {**given, **(full or {})}):
             if isinstance(moment, Result):
                 yield *show(moment), export.keep(moment), tab.finished(moment)
-            else:  # the draft is better than what is half drawn
-                yield *nothing, gr.skip() if quick else views.progress_html(moment)
+            else:  # the draft is better than what is half drawn, and a busy page may have missed it
+                yield sketch or (*nothing, views.progress_html(moment))
 
     def handler(on: bool, *values: Any) -> Iterator[Any]:
-        with suppress(Stopped, ValueError):  # stale; or the button will say why it cannot be drawn
+        try:
             given = form.read(values, keep=True)
             if on and not primary.under_way() and given.get("mode") != "paper":
                 yield from drawing(given)
                 return
+        except Stopped:  # stale
+            return
+        except ValueError:  # the button will say why it cannot be drawn
+            pass
         yield *nothing, gr.skip()  # a run without a word empties all that it could change
 
     places = [1 + list(form.parts).index(name) for name in names]
