@@ -92,5 +92,6 @@ def follow(
     listen = partial(gr.on, moves, trigger_mode="always_last")
     inputs, outputs = [wanted, *form.inputs], [*outputs, export.last]
     wiring.compute(listen, handler, inputs, outputs, status, stops, progress="hidden")
-    listen(ask, [form[name] for name in names], **wiring.QUIET)
+    # A call that is put off makes Gradio repeat its whole event, the run with it: none is.
+    gr.on(moves, ask, [form[name] for name in names], trigger_mode="multiple", **wiring.QUIET)
     buttons[0].click(lambda: stops.ask() and None, **wiring.QUIET)
