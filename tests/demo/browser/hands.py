@@ -94,6 +94,13 @@ def evaluations(page: Any, count: int) -> None:
     set_number(page, "Network evaluations", count)
 
 
+def runs_of(page: Any) -> list[str]:
+    """The runs that the page begins from now on: a list that grows."""
+    begun: list[str] = []
+    page.on("request", lambda one: "queue/join" not in one.url or begun.append(one.url))
+    return begun
+
+
 def until(page: Any, true: Callable[[], Any], what: str = "") -> None:
     """Look again and again, at what only Python can see."""
     for _ in range(100):
