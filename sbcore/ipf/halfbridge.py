@@ -33,7 +33,7 @@ def fit_half_bridge(
     steps: int,
     random: Callable[..., torch.Generator],
     bound: float = math.inf,
-) -> Iterator[float]:
+) -> Iterator[Tensor]:
     """Fit a network to the paths of the opposite, frozen direction.
 
     Args:
@@ -48,7 +48,7 @@ def fit_half_bridge(
         bound: On the values of a path, beyond which it is lost.
 
     Yields:
-        The loss of every step.
+        What the learner returns for every step.
 
     Raises:
         FloatingPointError: If a path, the loss or the gradient leaves the finite numbers.

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
 from sbcore.data.sets import Ends
@@ -29,7 +28,7 @@ from sbcore.ipf.plan import BridgePlan
 from sbcore.ipf.reference import DIRECTIONS, opposite, schedule
 from sbcore.runtime.checkpoints import write_atomically
 from sbcore.runtime.devices import channels_last, device_name, uses_bf16
-from sbcore.runtime.learner import Learner, WeightAverage
+from sbcore.runtime.learner import Learner, WeightAverage, open_accelerator
 from sbcore.runtime.metrics import sliced_w2
 from sbcore.runtime.noise import generator
 from sbcore.runtime.trainer import Trainer, states
@@ -79,7 +78,7 @@ class BridgeTrainer(Trainer):
         free = ("iterations", "learning_rate", "max_minutes", "save_minutes", "evaluate")
         fixed = {name: value for name, value in asdict(plan).items() if name not in free}
         sets = [[end.name, end.size, end.checksum] for end in (source, target)]
-        accelerator = Accelerator(cpu=cpu)
+        accelerator = open_accelerator(cpu)
         bf16 = len(config.shape) == 3 and uses_bf16(precision, accelerator.device)
         super().__init__(
             plan,
@@ -138,6 +137,11 @@ class BridgeTrainer(Trainer):
         return self.half >= 2 * self.plan.iterations
 
     @property
+    def due(self) -> bool:
+        """Also at the end of a half-bridge."""
+        return super().due or self.learner.done >= self.plan.length(self.half)
+
+    @property
     def place(self) -> str:
         """Where the run stands, for an error message."""
         where = f"in the {self.direction} half-bridge of iteration {self.iteration}"
@@ -157,7 +161,7 @@ class BridgeTrainer(Trainer):
         raw = copy.deepcopy(average).train().requires_grad_(True)
         follower = WeightAverage(raw, plan.ema, into=average)
         # An accelerator of its own: it never lets go of a network that it was given.
-        self.learner = Learner(raw, plan, Accelerator(cpu=self._cpu), [follower])
+        self.learner = Learner(raw, plan, open_accelerator(self._cpu), [follower])
         half = self.half
         self._steps = fit_half_bridge(
             self.learner,
@@ -170,7 +174,7 @@ class BridgeTrainer(Trainer):
             self.bound,
         )
 
-    def advance(self) -> float | None:
+    def advance(self) -> Tensor | None:
         """One step of the half-bridge; None if it was stopped while it measured."""
         return next(self._steps, None)
 

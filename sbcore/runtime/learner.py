@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Generic
+from typing import Any, ClassVar, Generic
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
 from sbcore.runtime import checks
 from sbcore.runtime.devices import NetworkT
 from sbcore.runtime.optimizers import MOMENTS, OPTIMIZERS, make_optimizer
+
+INTERVAL = 50  # steps between looks at the loss where a look waits for the device
+
+
+def open_accelerator(cpu: bool) -> Accelerator:
+    """Device and processes of a run; ``cpu``: no GPU."""
+    still = DistributedDataParallelKwargs(broadcast_buffers=False)  # buffers do not learn
+    return Accelerator(cpu=cpu, kwargs_handlers=[still])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +95,10 @@ class Learner(Generic[NetworkT]):
         plan: Optimiser and rates.
         accelerator: Device and processes.
         averages: Weight averages, moved after every step.
+
+    Attributes:
+        interval: Steps between looks at the loss. With 1, loss and gradient are looked at before
+            the weights move.
     """
 
     def __init__(
@@ -96,35 +110,39 @@ class Learner(Generic[NetworkT]):
     ) -> None:
         self.raw, self.plan, self.accelerator = network, plan, accelerator
         self.averages, self.done = averages, 0
+        self.interval = 1 if accelerator.device.type == "cpu" else INTERVAL
         optimizer = make_optimizer(
             plan.optimizer, network, plan.learning_rate, plan.beta1, plan.weight_decay
         )
         self.network, self.optimizer = accelerator.prepare(network, optimizer)
 
-    def step(self, loss: Tensor, rate: float = 1.0) -> float:
-        """One step down the gradient of a loss; its value.
+    def step(self, loss: Tensor, rate: float = 1.0) -> Tensor:
+        """One step down the gradient of a loss.
 
         Args:
             loss: A scalar, a function of the network.
             rate: Part of the learning rate, besides the warm-up.
 
+        Returns:
+            Loss, a mean over the processes, and norm of the gradient, (2,), for `finite_loss`.
+
         Raises:
-            FloatingPointError: If loss or gradient are not finite; the weights stay.
+            FloatingPointError: If ``interval`` is 1 and they are not finite; the weights stay.
         """
         rate *= min(1.0, (self.done + 1) / self.plan.warmup_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.learning_rate * rate
         self.accelerator.backward(loss)
-        norm = self.accelerator.clip_grad_norm_(self.raw.parameters(), 1.0)
-        for name, value in (("loss", loss.item()), ("gradient", float(norm or 0.0))):
-            if not math.isfinite(value):
-                raise FloatingPointError(f"the {name} is {value}")
+        norm = nn.utils.clip_grad_norm_(self.raw.parameters(), 1.0)
+        found: Any = self.accelerator.reduce(torch.stack([loss.detach(), norm]), "mean")
+        if self.interval == 1:
+            finite_loss(found.tolist())
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.done += 1
         for average in self.averages:
             average.follow(self.raw, self.done)
-        return loss.item()
+        return found
 
     def moments(self) -> dict[str, Tensor]:
         """State of the optimiser by ``INDEX.KEY``."""
@@ -152,3 +170,15 @@ class Learner(Generic[NetworkT]):
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
         return True
+
+
+def finite_loss(found: Sequence[float]) -> float:
+    """The loss of what `Learner.step` returns.
+
+    Raises:
+        FloatingPointError: If it or the gradient is not finite.
+    """
+    for name, value in zip(("loss", "gradient"), found, strict=True):
+        if not math.isfinite(value):
+            raise FloatingPointError(f"the {name} is {value}")
+    return found[0]

@@ -19,10 +19,11 @@ from typing import Any, ClassVar
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast
 from torch import Tensor, nn
 
 from sbcore.runtime import checkpoints
-from sbcore.runtime.learner import Learner, Plan, WeightAverage
+from sbcore.runtime.learner import Learner, Plan, WeightAverage, finite_loss
 from sbcore.runtime.noise import generator
 from sbcore.runtime.run import DivergedError
 
@@ -100,10 +101,12 @@ class Trainer(ABC):
         self.step, self.images, self.seconds, self.loss = 0, 0, 0.0, math.nan
         self.history: list[dict[str, Any]] = []
         self.call_seconds, self.call_images, self._ticked = 0.0, 0, 0.0  # since it was resumed
+        self._unread: list[Tensor] = []  # what the steps since the last look returned
+        self._stopped = False
 
     @abstractmethod
-    def advance(self) -> float | None:
-        """One gradient step; its loss. None if only a measurement is left to do."""
+    def advance(self) -> Tensor | None:
+        """One step of the learner; what it returns. None if only a measurement is left to do."""
 
     @abstractmethod
     def examine(self, last: bool) -> dict[str, Any] | None:
@@ -133,6 +136,16 @@ class Trainer(ABC):
         return self.fraction >= 1
 
     @property
+    def due(self) -> bool:
+        """Whether losses and clock are looked at after this step, and what hangs on them is done.
+
+        A look waits for the device, and for the other processes: at the first step of a call, for
+        people, then at intervals, and at the end.
+        """
+        first = self.call_images <= self.batch
+        return first or self.step % self.learner.interval == 0 or self.finished
+
+    @property
     def seconds_left(self) -> float:
         """Of the time budget: of all calls if it is the length of the run, else of this one."""
         return self.max_seconds - (self.seconds if self.timed else self.call_seconds)
@@ -144,51 +157,79 @@ class Trainer(ABC):
             DivergedError: If something is not finite; what was saved before stays.
             OSError: If the state cannot be written, before the first step if it is so already.
         """
-        over = self.finished or self.seconds_left <= 0
-        if not over:
-            self.save()  # what cannot be written should be known now, not after minutes
-        self._ticked, saved, speed = time.monotonic(), self.call_seconds, 0.0
         try:
-            while not over:
-                loss = self.advance()
-                if loss is not None:
-                    self._count(loss)
-                rate = self.batch / max(1e-9, self._tick())
-                speed += (0.05 if speed else 1.0) * (rate - speed)
-                over = self.finished or self.seconds_left <= 0
-                evaluation = self.examine(over)
-                over = over or self.finished
-                self._tick()
-                if over or evaluation or self.call_seconds - saved > self.save_seconds:
-                    self.save()
-                    saved = self.call_seconds
-                pace = self.call_seconds / max(self.call_images, self.batch)
-                left = min(self.seconds_left, pace * (self.length + self.branched - self.images))
-                part, loss, left = self.fraction, self.loss, max(0.0, left)
-                yield Progress(self.step, self.images, part, loss, speed, left, evaluation)
+            yield from self._train()
         except FloatingPointError as error:
             raise DivergedError(self._diverged(error)) from error
+
+    def stop(self) -> None:
+        """Stop, as Ctrl-C does, at the next look at the clock: all processes at the same step."""
+        self._stopped = True
+
+    def _train(self) -> Iterator[Progress]:
+        over = self.finished or self.seconds_left <= 0
+        self.accelerator.wait_for_everyone()  # another may be reading the state
+        if not over:
+            self.save()  # what cannot be written should be known now, not after minutes
+        self._ticked, saved, speed, left = time.monotonic(), self.call_seconds, 0.0, math.inf
+        try:
+            while not over:
+                self._count(self.advance())
+                evaluation = None
+                if self.due:
+                    steps = len(self._unread)
+                    self._read_losses()
+                    rate = steps * self.batch / max(1e-9, self._tick())
+                    speed += (1 - 0.95**steps if speed else 1.0) * (rate - speed)
+                    over = self.finished or self.seconds_left <= 0
+                    evaluation = self.examine(over)
+                    over = over or self.finished
+                    self._tick()
+                    if over or evaluation or self.call_seconds - saved > self.save_seconds:
+                        self.save()
+                        saved = self.call_seconds
+                    pace = self.call_seconds / max(self.call_images, self.batch)
+                    left = pace * (self.length + self.branched - self.images)
+                    left = max(0.0, min(self.seconds_left, left))
+                part = self.fraction
+                yield Progress(self.step, self.images, part, self.loss, speed, left, evaluation)
+        except FloatingPointError:
+            raise  # nothing of this is saved
         except BaseException:
             self.save()
             self.salvage()
             raise
 
-    def _count(self, loss: float) -> None:
-        self.step += 1
-        self.images += self.batch
-        self.call_images += self.batch
-        self.loss = loss if math.isnan(self.loss) else self.loss + 0.02 * (loss - self.loss)
+    def _count(self, found: Tensor | None) -> None:
+        if found is not None:
+            self.step += 1
+            self.images += self.batch
+            self.call_images += self.batch
+            self._unread.append(found)
+
+    def _read_losses(self) -> None:
+        """Take the losses since the last look into their mean; refuse what is not finite."""
+        for found in torch.stack(self._unread).tolist() if self._unread else ():
+            loss = finite_loss(found)
+            self.loss = loss if math.isnan(self.loss) else self.loss + 0.02 * (loss - self.loss)
+        self._unread = []
 
     def _tick(self) -> float:
         """Move the clock on; seconds since the last tick."""
         now = time.monotonic()
         seconds, self._ticked = now - self._ticked, now
         if self.accelerator.num_processes > 1:  # one clock: all must stop at the same step
-            ours = torch.tensor(seconds, dtype=torch.float32, device=self.accelerator.device)
-            torch.distributed.broadcast(ours, src=0)
-            seconds = ours.item()
+            ours = torch.tensor(
+                [seconds if self.accelerator.is_main_process else 0.0, self._stopped],
+                device=self.accelerator.device,
+            )
+            torch.distributed.all_reduce(ours, torch.distributed.ReduceOp.MAX)
+            seconds, stopped = ours.tolist()
+            self._stopped = bool(stopped)
         self.seconds += seconds
         self.call_seconds += seconds
+        if self._stopped:
+            raise KeyboardInterrupt
         return seconds
 
     def _diverged(self, error: FloatingPointError) -> str:
@@ -199,7 +240,13 @@ class Trainer(ABC):
     # State
 
     def save(self) -> None:
-        """Write the training state: weights, averages, moments, counters; keep the one before."""
+        """Write the training state: weights, averages, moments, counters; keep the one before.
+
+        Raises:
+            FloatingPointError: If the run has diverged; nothing is written.
+            OSError: If it cannot be written.
+        """
+        self._read_losses()
         if self.state_path is None or not self.accelerator.is_main_process:
             return
         self.state_path.parent.mkdir(parents=True, exist_ok=True)
@@ -333,7 +380,8 @@ class NetworkTrainer(Trainer):
 
     Args:
         network: What is trained.
-        loss: Maps (network, generator) to a scalar loss of one random batch.
+        loss: Maps (network, generator) to a scalar loss of this process's rows of one random batch;
+            the loss of the batch is the mean over the processes.
         evaluate: Maps an averaged network to a dictionary with key ``score`` (lower is better).
         publish: Called with the averaged network and facts of the run when it is the best so far.
         plan: Length and rates.
@@ -368,6 +416,8 @@ class NetworkTrainer(Trainer):
         super().__init__(plan, branch, accelerator, identity, settings or {})
         self.plan, self.evaluate, self.publish, self.batch_loss = plan, evaluate, publish, loss
         network = network.to(accelerator.device)
+        for buffer in network.buffers():  # measured by each process, with its own last bits
+            broadcast(buffer)
         averages = {"average": WeightAverage(network, plan.ema)}
         if plan.long_ema is not None:
             averages["long"] = WeightAverage(network, plan.long_ema)
@@ -386,11 +436,10 @@ class NetworkTrainer(Trainer):
             self.restore(folder)
             self.branched, self.best, self._sound = self.images, math.inf, False
 
-    def advance(self) -> float:
-        """One gradient step; its loss."""
-        device, process = self.accelerator.device, self.accelerator.process_index
-        random = generator(device, "batch", self.plan.seed, self.step, process)
-        torch.manual_seed(random.initial_seed())  # dropout
+    def advance(self) -> Tensor:
+        """One step of the learner, on a batch that is the same however many processes share it."""
+        random = generator(self.accelerator.device, "batch", self.plan.seed, self.step)
+        torch.manual_seed(random.initial_seed() + self.accelerator.process_index)  # dropout
         loss = self.batch_loss(self.learner.network, random)
         return self.learner.step(loss, self.plan.rate(self.fraction))
 

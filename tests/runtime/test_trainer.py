@@ -583,6 +583,64 @@ def test_nan_stops_the_run_and_keeps_the_last_good_state(kind: str, tmp_path: Pa
     assert all(value.isfinite().all() for value in everything(resumed).values())
 
 
+def seldom(trainer: NetworkTrainer) -> NetworkTrainer:
+    """As on a GPU: losses and clock are looked at once in 50 steps."""
+    trainer.learner.interval = 50
+    return trainer
+
+
+@pytest.mark.parametrize("steps", [7, 50, 120])
+def test_losses_that_are_read_together_have_the_same_mean(steps: int, tmp_path: Path) -> None:
+    each = toy(tmp_path / "each", images=8 * steps)
+    together = seldom(toy(tmp_path / "together", images=8 * steps))
+    means, found = ([p.loss for p in run(one)] for one in (each, together))
+    assert_same_run(each, together)
+    assert each.history == together.history
+    read = [0, *range(49, steps, 50), steps - 1]  # the first, for people, and at the end
+    assert [found[i] for i in read] == [means[i] for i in read]
+    assert len(set(found)) == len(set(read))
+
+
+def test_a_run_that_reads_seldom_is_left_and_resumed_at_any_step(tmp_path: Path) -> None:
+    whole = toy(tmp_path / "whole", images=8 * 60)
+    run(whole)
+    run(seldom(toy(tmp_path / "parts", images=8 * 60)), 37)
+    resumed = seldom(toy(tmp_path / "parts", images=8 * 60, resume=True))
+    assert resumed.step == 37
+    run(resumed)
+    assert_same_run(whole, resumed)
+
+
+@pytest.mark.parametrize("end", ["the next look", "the loop is left"])
+@pytest.mark.parametrize("kind", ["loss", "gradient"])
+def test_what_diverged_between_looks_is_not_saved(kind: str, end: str, tmp_path: Path) -> None:
+    steps = iter(range(200))
+
+    def poisoned(network: nn.Module, generator: torch.Generator) -> Tensor:
+        value = loss(network, generator)
+        if next(steps) == 56:
+            spoilt = (0 * network.weight[0, 0]).abs().sqrt()
+            value = value + (spoilt if kind == "gradient" else torch.nan)
+        return value
+
+    published: Published = []
+    options = {"images": 8 * 200, "save_minutes": 1e-9, "loss": poisoned, "published": published}
+    begun: Any = iter(seldom(toy(tmp_path, **options)))
+    for _ in range(60):
+        next(begun)
+    with pytest.raises(DivergedError, match=r"the (loss|gradient) is nan at step"):
+        begun.close() if end == "the loop is left" else list(begun)
+    resumed = toy(tmp_path, resume=True, images=8 * 200)
+    assert resumed.step == 50 and not published
+    assert all(value.isfinite().all() for value in everything(resumed).values())
+
+
+def test_time_is_looked_at_with_the_losses(tmp_path: Path, clock: list[float]) -> None:
+    trainer = seldom(toy(tmp_path, images=8 * 400, max_minutes=29.25 / 60))
+    clock[0] = 10.0  # at each look
+    assert len(run(trainer)) == 50
+
+
 def test_full_disk_stops_the_run_with_the_system_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
