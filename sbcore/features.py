@@ -16,17 +16,19 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
 from torch import Tensor, nn
 
+from sbcore.data.batches import Batches
 from sbcore.data.statistics import data_identity
 from sbcore.runtime import checkpoints
 from sbcore.runtime.devices import channels_last, device_name, uses_bf16
+from sbcore.runtime.learner import open_accelerator
 from sbcore.runtime.trainer import NetworkPlan, NetworkTrainer
 
 TEMPERATURE = 0.2
 CROP = 5 / 8  # side of a view, as a part of the picture's
 BATCH = 100  # pictures of one network call; bounds memory
+DRAWS = 6  # random numbers of a view, besides one for each colour
 
 
 class FeatureNet(nn.Module):
@@ -128,22 +130,21 @@ def contrastive_loss(first: Tensor, second: Tensor, temperature: float = TEMPERA
     return F.cross_entropy(logits, partner)
 
 
-def random_views(pictures: Tensor, generator: torch.Generator) -> Tensor:
+def random_views(pictures: Tensor, draws: Tensor) -> Tensor:
     """One view of each picture: crop, mirror, other brightness, contrast and colours.
 
     Args:
         pictures: (n, c, h, w) in [0, 1].
-        generator: On the pictures' device.
+        draws: What the views are made from: (n, DRAWS + c), uniform in [0, 1).
 
     Returns:
         (n, c, side, side), even side.
     """
     n, c, h, w = pictures.shape
-    device = pictures.device
+    device, left_over = pictures.device, iter(draws.split([1] * DRAWS + [c], dim=1))
 
-    def uniform(low: float, high: float, channels: int = 1) -> Tensor:
-        draw = torch.rand(n, channels, 1, 1, generator=generator, device=device)
-        return low + (high - low) * draw
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * next(left_over)[..., None, None]
 
     side = 2 * round(CROP * h / 2)
     top, left = ((uniform(0, x - side + 1)[:, 0]).long() for x in (h, w))  # (n, 1, 1)
@@ -156,7 +157,7 @@ def random_views(pictures: Tensor, generator: torch.Generator) -> Tensor:
     views = grey + uniform(0.4, 1.6) * (views - grey)
     mean = views.mean((1, 2, 3), keepdim=True)
     views = mean + uniform(0.6, 1.4) * (views - mean)
-    return (uniform(0.6, 1.4) * uniform(0.85, 1.15, c) * views).clamp(0, 1)
+    return (uniform(0.6, 1.4) * uniform(0.85, 1.15) * views).clamp(0, 1)
 
 
 def feature_trainer(
@@ -182,33 +183,38 @@ def feature_trainer(
         cpu: Do not use an accelerator.
         facts: Further entries of features.json, e.g. the data set and its licence.
     """
-    accelerator = Accelerator(cpu=cpu)
+    accelerator = open_accelerator(cpu)
     device = accelerator.device
     bf16 = uses_bf16(precision, device)
     torch.manual_seed(plan.seed)
     c, h, w = pictures.shape[1:]
     network = channels_last(Contrast(FeatureNet((c, h, w))).to(device))
-    data = pictures.to(device)
+    batches = Batches(pictures, plan.batch_size, accelerator)
 
-    def batch_loss(contrast: nn.Module, batch: Tensor, generator: torch.Generator) -> Tensor:
-        views = torch.cat([random_views(batch / 255.0, generator) for _ in range(2)])
+    def draws(n: int, generator: torch.Generator) -> Tensor:
+        return torch.rand(2, n, DRAWS + c, generator=generator, device=device)
+
+    def projections(contrast: nn.Module, batch: Tensor, *draws: Tensor) -> tuple[Tensor, ...]:
+        views = torch.cat([random_views(batch, each) for each in draws])
         views = views.contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            return contrastive_loss(*contrast(views).float().chunk(2))
+            return contrast(views).float().chunk(2)
 
     def loss(contrast: nn.Module, generator: torch.Generator) -> Tensor:
-        index = torch.randperm(len(data), generator=generator, device=device)[: plan.batch_size]
-        return batch_loss(contrast, data[index], generator)
+        batch, views = batches.draw(generator), draws(batches.size, generator)
+        first, second = projections(contrast, batch, *map(batches.own, views))
+        return contrastive_loss(batches.whole(first), batches.whole(second))  # against all others
 
     def evaluate(average: nn.Module) -> dict[str, Any]:
         generator = torch.Generator(device).manual_seed(1234)
-        batches = held_out[: 8 * plan.batch_size].to(device).split(plan.batch_size)
-        losses = [batch_loss(average, batch, generator) for batch in batches]
+        chunks = (held_out[: 8 * batches.size].to(device) / 255.0).split(batches.size)
+        views = [projections(average, each, *draws(len(each), generator)) for each in chunks]
+        losses = [contrastive_loss(first, second) for first, second in views]
         return {"score": float(torch.stack(losses).mean())}
 
     def publish(average: Contrast, run: dict[str, Any]) -> None:
         frozen = copy.deepcopy(average.network)
-        frozen.scale /= frozen.features(data[:2000]).var(0).sum().sqrt().to(device)
+        frozen.scale /= frozen.features(pictures[:2000]).var(0).sum().sqrt().to(device)
         training = run | {"device": device_name(device), "pictures": len(pictures)}
         save_features(folder, frozen, **(facts or {}), training=training)
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 import train
 from sbcore import CheckpointError
 from sbcore.features import (
+    DRAWS,
     FeatureNet,
     contrastive_loss,
     feature_trainer,
@@ -29,6 +30,10 @@ from tests.studies.conftest import save_pictures
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def draws(pictures: torch.Tensor, seed: int = 0) -> torch.Tensor:
+    return torch.rand(len(pictures), DRAWS + pictures.shape[1], generator=generator(seed))
 
 
 def small_net(shape: tuple[int, int, int] = (3, 16, 16)) -> FeatureNet:
@@ -55,24 +60,24 @@ def test_contrastive_loss_of_orthogonal_pairs_is_the_closed_form() -> None:
 # Views
 
 
-def test_views_are_crops_in_range_that_repeat_with_the_generator() -> None:
+def test_views_are_crops_in_range_that_repeat_with_the_draws() -> None:
     pictures = smooth_pictures(20, 32) / 255.0
-    first, again = (random_views(pictures, generator(3)) for _ in range(2))
+    first, again = (random_views(pictures, draws(pictures, 3)) for _ in range(2))
     assert first.shape == (20, 3, 20, 20)
     assert torch.equal(first, again)
-    assert not torch.equal(first, random_views(pictures, generator(4)))
+    assert not torch.equal(first, random_views(pictures, draws(pictures, 4)))
     assert first.min() >= 0 and first.max() <= 1
 
 
 def test_views_reach_the_border_and_are_mirrored_half_of_the_time() -> None:
     """A grey ramp along x stays a ramp up to brightness: its slope tells mirrored views."""
     ramp = (torch.arange(32.0) / 64 + 0.25).expand(400, 1, 32, 32)
-    views = random_views(ramp, generator())
+    views = random_views(ramp, draws(ramp))
     slope = (views[..., -1] - views[..., 0]).mean((1, 2))
     assert 0.4 < (slope < 0).float().mean() < 0.6
     marked = torch.zeros(400, 1, 32, 32)
     marked[..., 0] = 1
-    seen = random_views(marked, generator(1)).flatten(1).amax(1) > 0.05
+    seen = random_views(marked, draws(marked, 1)).flatten(1).amax(1) > 0.05
     assert seen.any() and not seen.all()
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
+from sbcore.data.batches import Batches
 from sbcore.data.masks import random_masks
 from sbcore.data.statistics import data_identity, mean_and_std, principal_components
 from sbcore.runtime import checkpoints
 from sbcore.runtime.devices import channels_last, device_name, uses_bf16
+from sbcore.runtime.learner import open_accelerator
 from sbcore.runtime.trainer import NetworkPlan, NetworkTrainer
 from sbcore.twostage.denoiser import (
     Denoiser,
@@ -109,7 +110,7 @@ def score_trainer(
     Raises:
         CheckpointError: If ``init`` is unusable or of another shape.
     """
-    accelerator = Accelerator(cpu=cpu)
+    accelerator = open_accelerator(cpu)
     device, flip = accelerator.device, preset.flip
     # As many components as pictures would leave no variance for what is unseen.
     config = replace(preset.network, rank=min(preset.network.rank, len(pictures) // 2))
@@ -125,11 +126,12 @@ def score_trainer(
     if compile:
         denoiser.trunk.compile()
     bf16 = uses_bf16(precision, device)
-    data, mean, seen = pictures.to(device), mean.to(device), held_out[:HELD_OUT].to(device)
+    batches = Batches(pictures, plan.batch_size, accelerator)
+    mean, seen = mean.to(device), held_out[:HELD_OUT].to(device)
 
     def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
-        x0 = random_batch(data, mean, plan.batch_size, flip, generator)
-        s, noise, known_mask = random_corruption(x0, plan, generator)
+        x0 = random_batch(batches, mean, flip, generator)
+        s, noise, known_mask = map(batches.own, random_corruption(batches.shape, plan, generator))
         return denoising_loss(network, x0, s, noise, known_mask, bf16=bf16)
 
     def publish(average: Denoiser, run: dict[str, Any]) -> None:
@@ -182,30 +184,32 @@ def set_covariance(denoiser: Denoiser, pictures: Tensor, flip: bool, device: Any
     linear.rest.copy_(rest)
 
 
-def random_batch(
-    data: Tensor, mean: Tensor, n: int, flip: bool, generator: torch.Generator
-) -> Tensor:
-    """Draw ``n`` centred pictures, (n, c, h, w), float32, half of them mirrored."""
-    device = data.device
-    index = torch.randint(len(data), (n,), generator=generator, device=device)
-    pictures = data[index] / 255.0
+def random_batch(batches: Batches, mean: Tensor, flip: bool, generator: torch.Generator) -> Tensor:
+    """Draw centred pictures, one for each own row, (b, c, h, w), half of them mirrored."""
+    pictures = batches.draw(generator)
     if flip:
-        mirrored = torch.rand(n, 1, 1, 1, generator=generator, device=device) < 0.5
-        pictures = torch.where(mirrored, pictures.flip(-1), pictures)
+        draws = torch.rand(batches.size, 1, 1, 1, generator=generator, device=mean.device)
+        pictures = torch.where(batches.own(draws) < 0.5, pictures.flip(-1), pictures)
     return pictures - mean
 
 
 def random_corruption(
-    x0: Tensor, plan: ScorePlan, generator: torch.Generator
+    shape: tuple[int, ...], plan: ScorePlan, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw noise levels (b,), standard normal noise (b, c, h, w) and known masks (b, 1, h, w)."""
-    n, device = len(x0), x0.device
+    """Draw noise levels (b,), standard normal noise (b, c, h, w) and known masks (b, 1, h, w).
+
+    Args:
+        shape: Of the pictures, (b, c, h, w).
+        plan: Which levels, and how many masks.
+        generator: On the device of the draws.
+    """
+    n, device = shape[0], generator.device
     log_s = torch.randn(n, generator=generator, device=device) * plan.noise_std + plan.noise_mean
     tail = torch.rand(n, generator=generator, device=device) * math.log(40)
     in_tail = torch.rand(n, generator=generator, device=device) < plan.noise_tail
     s = torch.where(in_tail, tail, log_s).exp()
-    noise = torch.randn(x0.shape, generator=generator, device=device)
-    known_mask = random_masks(n, x0.shape[-1], generator)
+    noise = torch.randn(shape, generator=generator, device=device)
+    known_mask = random_masks(n, shape[-1], generator)
     conditional = torch.rand(n, generator=generator, device=device) < plan.conditional
     return s, noise, known_mask & conditional.view(-1, 1, 1, 1)
 
@@ -273,28 +277,31 @@ def ratio_trainer(
         resume: Continue the run in ``folder``.
         cpu: Do not use an accelerator.
     """
-    accelerator = Accelerator(cpu=cpu)
+    accelerator = open_accelerator(cpu)
     device = accelerator.device
     bf16 = uses_bf16(precision, device)
     torch.manual_seed(plan.seed)
     arguments = {"shape": list(pictures.shape[1:]), "channels": channels}
     network = channels_last(DensityRatioNet(**arguments).to(device))
-    data, mean, seen = pictures.to(device), mean.to(device), held_out[:HELD_OUT].to(device)
+    batches = Batches(pictures, plan.batch_size, accelerator)
+    mean, seen = mean.to(device), held_out[:HELD_OUT].to(device)
 
-    def batch_loss(log_ratio: nn.Module, x0: Tensor, generator: torch.Generator) -> Tensor:
-        noise = torch.randn(2, *x0.shape, generator=generator, device=device)
-        smoothed, reference = x0 + sigma * noise[0], math.sqrt(tau) * noise[1]
+    def batch_loss(log_ratio: nn.Module, x0: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        smoothed, reference = x0 + sigma * first, math.sqrt(tau) * second
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             return density_ratio_loss(lambda x: log_ratio(x).float(), smoothed, reference)
 
     def loss(log_ratio: nn.Module, generator: torch.Generator) -> Tensor:
-        x0 = random_batch(data, mean, plan.batch_size, flip, generator)
-        return batch_loss(log_ratio, x0, generator)
+        x0 = random_batch(batches, mean, flip, generator)
+        noise = torch.randn(2, *batches.shape, generator=generator, device=device)
+        return batch_loss(log_ratio, x0, *map(batches.own, noise))
 
     def evaluate(average: nn.Module) -> dict[str, Any]:
         generator = torch.Generator(device).manual_seed(1234)
-        chunks = (seen / 255.0 - mean).split(64)
-        losses = [batch_loss(average, x0, generator) for x0 in chunks]
+        x0 = seen / 255.0 - mean
+        noise = torch.randn(2, *x0.shape, generator=generator, device=device)
+        chunks = zip(x0.split(64), *(each.split(64) for each in noise), strict=True)
+        losses = [batch_loss(average, *chunk) for chunk in chunks]
         return {"score": float(torch.stack(losses).mean())}
 
     def publish(average: DensityRatioNet, run: dict[str, Any]) -> None:

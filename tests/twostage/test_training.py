@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate import Accelerator
 
 from sbcore import Bridge, CheckpointError
+from sbcore.data.batches import Batches
 from sbcore.runtime.trainer import NetworkPlan, NetworkTrainer, Progress
 from sbcore.twostage.denoiser import Denoiser, DenoiserConfig, load_denoiser
 from sbcore.twostage.training import (
@@ -210,24 +212,29 @@ def test_batches_are_centred_and_half_of_them_mirrored() -> None:
     picture[..., 0] = 255
     mean = torch.full((1, 4, 4), 0.25)
     generator = torch.Generator().manual_seed(0)
-    batch = random_batch(picture, mean, 400, True, generator)
-    assert batch.dtype == torch.float32
-    left = batch[:, 0, 0, 0] == 0.75
-    assert ((batch[:, 0, 0, 3] == 0.75) == ~left).all()
+
+    def batch(rows: int, flip: bool) -> torch.Tensor:
+        batches = Batches(picture, rows, Accelerator(cpu=True))
+        return random_batch(batches, mean, flip, generator)
+
+    pictures = batch(400, flip=True)
+    assert pictures.dtype == torch.float32
+    left = pictures[:, 0, 0, 0] == 0.75
+    assert ((pictures[:, 0, 0, 3] == 0.75) == ~left).all()
     assert 150 < int(left.sum()) < 250
-    assert (random_batch(picture, mean, 50, False, generator)[:, 0, 0, 0] == 0.75).all()
+    assert (batch(50, flip=False)[:, 0, 0, 0] == 0.75).all()
 
 
 def test_noise_levels_follow_the_plan_and_masks_only_the_conditional_part() -> None:
     plan = ScorePlan(images=1, noise_mean=-10.0, noise_std=0.5, noise_tail=0.3, conditional=0.25)
-    x0 = torch.zeros(8000, 1, 8, 8)
-    s, noise, mask = random_corruption(x0, plan, torch.Generator().manual_seed(0))
+    shape = (8000, 1, 8, 8)
+    s, noise, mask = random_corruption(shape, plan, torch.Generator().manual_seed(0))
     low, tail = s[s < 1].log(), s[s >= 1]  # the tail reaches stage 1
     assert low.mean().item() == pytest.approx(-10.0, abs=0.03)
     assert low.std().item() == pytest.approx(0.5, abs=0.03)
     assert len(tail) / 8000 == pytest.approx(0.3, abs=0.03)
     assert tail.max() <= 40 and tail.log().mean().item() == pytest.approx(1.844, abs=0.1)
-    assert noise.shape == x0.shape and noise.std().item() == pytest.approx(1, abs=0.01)
+    assert noise.shape == shape and noise.std().item() == pytest.approx(1, abs=0.01)
     assert mask.flatten(1).any(1).float().mean().item() == pytest.approx(0.25, abs=0.03)
 
 
