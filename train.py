@@ -75,6 +75,7 @@ COMMANDS = {
 }
 CHOICES = {"optimizer": OPTIMIZERS, "method": METHODS}
 FLAGS = {"learning_rate": "--lr"}
+STOPS = (signal.SIGINT, signal.SIGTERM)  # also in the background, also from a scheduler
 PlanT = TypeVar("PlanT", bound=Plan)
 
 
@@ -314,7 +315,7 @@ def load_pictures(options: argparse.Namespace, size: int, channels: int) -> tupl
     Raises:
         ValueError: If they cannot be read, or no pixel differs from picture to picture.
     """
-    with tqdm(unit="img", desc="loading", disable=None) as bar:
+    with tqdm(unit="img", desc="loading", disable=None if first() else True) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
@@ -370,6 +371,9 @@ FITS = {"mixture": fit_mixture_of, "instant": fit_instant}
 def run(trainer: Trainer) -> None:
     """Train, with a progress bar; print what is measured as it goes."""
     main = trainer.accelerator.is_main_process
+    if trainer.accelerator.num_processes > 1:
+        for name in STOPS:
+            signal.signal(name, lambda *_: trainer.stop())
     if trainer.finished and main:
         done = f"{trainer.images - trainer.branched:,} images are done"
         asked = f", {trainer.length:,} were asked for" if trainer.length < math.inf else ""
@@ -409,14 +413,18 @@ def describe(progress: Progress) -> str:
     return line
 
 
+def first() -> bool:
+    """Whether this is the first process of accelerate launch, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def main() -> int:
     """Entry point."""
     options = parse_arguments()
-    for name in (signal.SIGINT, signal.SIGTERM):  # also in the background, also from a scheduler
+    for name in STOPS:
         signal.signal(name, signal.default_int_handler)
-    first = os.environ.get("RANK", "0") == "0"  # of the processes of accelerate launch
     try:
-        with locked(options.out) if first else nullcontext():
+        with locked(options.out) if first() else nullcontext():
             refuse_to_replace(options)
             if options.command in FITS:
                 FITS[options.command](options)
@@ -426,7 +434,8 @@ def main() -> int:
         published = options.out / COMMANDS[options.command][1]
         usable = hasattr(options, "resume") and published.exists()
         hint = f" {options.out} is usable; --resume continues." if usable else ""
-        print(f"\nStopped.{hint}", file=sys.stderr)
+        if first():
+            print(f"\nStopped.{hint}", file=sys.stderr)
         return 130
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
