@@ -69,7 +69,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         study.add_arguments(command)
         command.add_argument("--seed", type=int, default=0, help="of everything random")
         command.add_argument("--quick", action="store_true", help="small, to see that it runs")
-        command.add_argument("--out", type=Path, default=Path("results"), help="folder of results")
+        out = getattr(study, "OUT", Path("results"))
+        command.add_argument("--out", type=Path, default=out, help="folder of results")
     return parser.parse_args(arguments)
 
 
@@ -79,6 +80,8 @@ def main() -> int:
     bars = Bars()
     try:
         report = STUDIES[options.study].run(options, bars)
+        if report is None:  # another process tells
+            return 0
         report.write(options.out / report.name)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,7 +1,8 @@
 """Studies: each redraws a figure or a table, behind one subcommand of ``evaluate.py``.
 
-A study is a module with ``add_arguments(parser)`` and ``run(options, progress) -> Report``; its
-docstring is the help text. ``options`` always has ``seed``, ``quick`` and ``out``.
+A study is a module with ``add_arguments(parser)`` and ``run(options, progress) -> Report``, or None
+where another process reports; its docstring is the help text. ``options`` always has ``seed``,
+``quick`` and ``out``, whose default is ``OUT`` of the study, else ``results``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from studies import (
     instant,
     morphs,
     paste,
+    sample,
     samplers,
     table1,
     table2,
@@ -27,7 +29,7 @@ STUDIES = {
     study.__name__.rpartition(".")[2]: study
     for study in (
         *(bench, card, contact, dsb, faces, features),
-        *(inpainting, instant, morphs, paste, samplers, table1, table2, toy),
+        *(inpainting, instant, morphs, paste, sample, samplers, table1, table2, toy),
     )
 }
 

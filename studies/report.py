@@ -68,7 +68,7 @@ class Report:
     """All that a study found."""
 
     name: str
-    """Name of its folder under ``results/``."""
+    """Name of its folder under ``results/``; none if it is that of --out itself."""
     title: str
     tables: list[Table] = field(default_factory=list)
     figures: dict[str, Figure] = field(default_factory=dict)

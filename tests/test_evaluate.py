@@ -26,7 +26,7 @@ def test_help_explains_every_study_by_example(name: str, monkeypatch, capsys) ->
         assert all(study in text for study in STUDIES)
         return
     assert STUDIES[name].__doc__.split("\n")[0] in text
-    assert "(default: 0)" in text and "(default: results)" in text
+    assert "(default: 0)" in text and "(default: results" in text
     assert "None" not in text and "()" not in text
     # Defaults of several words read as they are typed.
     assert name != "dsb" or "(default: gaussians plane generation pictures)" in text
