@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic
@@ -22,6 +23,8 @@ INTERVAL = 50  # steps between looks at the loss where a look waits for the devi
 
 def open_accelerator(cpu: bool) -> Accelerator:
     """Device and processes of a run; ``cpu``: no GPU."""
+    # Its new name, forward_sync_buffers, is unknown to torch 2.8.
+    warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
     still = DistributedDataParallelKwargs(broadcast_buffers=False)  # buffers do not learn
     return Accelerator(cpu=cpu, kwargs_handlers=[still])
 
