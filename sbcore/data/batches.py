@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from accelerate import Accelerator
 from torch import Tensor
-from torch.distributed.nn.functional import all_gather
 
 
 class Batches:
@@ -23,6 +24,7 @@ class Batches:
 
     def __init__(self, pictures: Tensor, rows: int, accelerator: Accelerator) -> None:
         n, device = len(pictures), accelerator.device
+        self._accelerator = accelerator
         self.size, self.first = rows * accelerator.num_processes, rows * accelerator.process_index
         self.shape = (self.size, *pictures.shape[1:])
         row = torch.arange(self.first, self.first + rows)
@@ -44,6 +46,11 @@ class Batches:
         return values[self.first : self.first + len(self._row)]
 
     def whole(self, values: Tensor) -> Tensor:
-        """The rows of all processes, of values for the own rows; gradients go back to each."""
-        one = len(self._row) == self.size
-        return values if one else torch.cat(all_gather(values.contiguous()))
+        """The rows of all processes, of values for the own rows.
+
+        Where all processes compute one loss of them, the mean of their gradients is its gradient.
+        """
+        fixed, rows = values.detach(), len(values)
+        every: Any = self._accelerator.gather(fixed)
+        own = fixed + self.size // rows * (values - fixed)  # the others' shares of it are 0
+        return torch.cat([every[: self.first], own, every[self.first + rows :]])
