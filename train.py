@@ -39,8 +39,8 @@ from sbcore.runtime.optimizers import OPTIMIZERS
 from sbcore.runtime.trainer import NetworkPlan, Progress, Trainer, states
 from sbcore.twostage.bridge import Bridge
 from sbcore.twostage.denoiser import DenoiserConfig, load_denoiser
+from sbcore.twostage.instant import FEW, LEVELS, LONGER, TRUST, save_rule
 from sbcore.twostage.instant import FILE as INSTANT
-from sbcore.twostage.instant import LEVELS, LONGER, TRUST, save_rule
 from sbcore.twostage.mixture import (
     COMPONENTS,
     WIDTH,
@@ -118,7 +118,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add(ratio, "--channels", "width of the network", 64, type=int)
     add(mixture, "--components", "leading ones that have kernels", COMPONENTS, type=int)
     add(mixture, "--width", "of a kernel, in standard deviations", WIDTH, type=float)
-    add(instant, "--evaluations", f"of the network, at most {max(LEVELS)}", 3, type=int)
+    add(instant, "--evaluations", f"of the network, at most {max(LEVELS)}", FEW, type=int)
     add(instant, "--starts", f"runs of {LONGER} evaluations to fit to", 512, type=int)
     add(instant, "--trust", "in the data's variances, 0 to 1, not the runs'", TRUST, type=float)
     add(instant, "--seed", "of their starts", 0, type=int)

@@ -307,7 +307,7 @@ def mode(paper: str = "", instant: bool = True, **options: Any) -> Choice:
     """Choice of fast, instant or paper mode."""
     choices = {"fast": "fast"}
     if instant:
-        choices[f"instant: {DEFAULTS['instant'].steps} evaluations"] = "instant"
+        choices["instant: two or three evaluations"] = "instant"
     if paper:
         choices[paper] = "paper"
     return Choice("mode", "fast", label="Mode", choices=choices, advanced=True, **options)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -54,10 +55,11 @@ class Mask:
         """
         if painted is None:
             raise PictureError(imaging.EMPTY_MASK)
-        canvas = _canvas(painted)
-        if photo and canvas.size != photo.whole.size:
-            canvas = canvas.resize(photo.whole.size, Image.Resampling.BOX)
-        return cls(np.asarray(canvas) >= 255 * MIN_COVERAGE, encoded=dict(painted))
+        pixels = np.asarray(_canvas(painted)) >= 255 * MIN_COVERAGE
+        if photo and pixels.shape[::-1] != photo.whole.size:
+            grown = pixels.astype(np.uint8)
+            pixels = cv2.resize(grown, photo.whole.size, interpolation=cv2.INTER_NEAREST) > 0
+        return cls(pixels, encoded=dict(painted))
 
     def in_crop(self, photo: Photo) -> np.ndarray:
         """The model's mask, boolean (size, size).

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class Photo:
         Raises:
             PictureError: If the picture or the crop cannot be used.
         """
-        whole = imaging.open_picture(source)
+        whole = _opened(source)
         if not isinstance(crop, Crop):
             crop = Crop.of(crop, whole.size) if crop else default_crop(whole, size)[0]
         return cls(source, crop, size, channels)._decoded(whole)
@@ -80,7 +81,7 @@ class Photo:
     @cached_property
     def whole(self) -> Image.Image:
         """Upright RGB, at its own size, with all patches."""
-        return _with(imaging.open_picture(self.source), self.patches)
+        return _with(_opened(self.source), self.patches)
 
     @cached_property
     def seen(self) -> np.ndarray:
@@ -125,6 +126,19 @@ def _with(whole: Image.Image, patches: Sequence[Patch]) -> Image.Image:
     for patch in patches:
         whole = Image.fromarray(patch.onto(np.asarray(whole)))
     return whole
+
+
+def _opened(source: Source) -> Image.Image:
+    """As `imaging.open_picture`; a file that was opened just now is not decoded again."""
+    try:
+        return _decoded(str(source), os.stat(source).st_mtime_ns)
+    except (TypeError, OSError):  # no file
+        return imaging.open_picture(source)
+
+
+@lru_cache(maxsize=2)  # of up to 150 MB; a brush comes back to the same photo stroke by stroke
+def _decoded(path: str, changed: int) -> Image.Image:
+    return imaging.open_picture(path)
 
 
 def file_path(file: Any) -> str:

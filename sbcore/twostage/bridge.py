@@ -28,7 +28,7 @@ from sbcore.twostage import judge
 from sbcore.twostage.denoiser import Denoiser, load_denoiser
 from sbcore.twostage.film import fill_in, frame_indices, stage1_path
 from sbcore.twostage.grids import GRIDS, two_stage_grid
-from sbcore.twostage.instant import LEVELS, LONGER, TRUST, Rule, fit_rule, load_rule
+from sbcore.twostage.instant import FEW, LEVELS, LONGER, TRUST, Rule, fit_rule, load_rule
 from sbcore.twostage.inversion import invert, linear_mix, path_positions, spherical_mix
 from sbcore.twostage.mixture import KernelMixture, load_mixture
 from sbcore.twostage.paper import PaperMode, algorithm1, algorithm1_stage2, algorithm2
@@ -306,7 +306,7 @@ class Bridge:
 
     def fit_rule(
         self,
-        evaluations: int = INSTANT.steps,
+        evaluations: int = FEW,
         starts: int = 512,
         seed: int = 0,
         trust: float = TRUST,

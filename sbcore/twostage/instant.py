@@ -1,4 +1,4 @@
-"""Two or three evaluations: multistep rules whose weights are least squares.
+"""Two evaluations or a few: multistep rules whose weights are least squares.
 
 A multistep solver of the ODE that treats the linear part exactly only ever adds up the start and
 what the network said beyond the Wiener filter, ``n_j = D(v_j, s_j) - W_{s_j} v_j``, each scaled
@@ -38,6 +38,7 @@ LEVELS = {  # as parts of sigma, by the number of evaluations
     3: (1.0, 0.25, 0.07),
     4: (1.0, 0.3, 0.13, 0.05),
 }
+FEW = 2  # more of them look the same, as `evaluate.py instant` shows
 LONGER = 24  # evaluations of the run that a rule follows
 TRUST = 0.5  # in the data's variances, at the end, against those of the longer run
 RIDGE = 1e-6

@@ -164,7 +164,7 @@ def test_a_stroke_is_filled_at_once_and_the_next_takes_its_place(visit, photo_fi
     tile, before = page.locator(f"{FILLS} .pick"), len(slow)
     stroke(page)
     expect(tile).to_have_accessible_name("fill under way")
-    assert len(slow) - before < 13  # three evaluations, and the full quality is under way
+    assert len(slow) - before < 13  # two evaluations, and the full quality is under way
     draw(page, page.locator(f"{BOX} {SHEET}"), (0.4, 0.4), (0.6, 0.4))
     expect(page.locator(f"{FILLS} .keep")).to_have_count(1)
     said(page, r"seed \d+ · 10 evaluations")
