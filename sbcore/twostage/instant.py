@@ -82,14 +82,32 @@ class Rule(nn.Module):
 
         Cost: one denoiser evaluation a step.
         """
-        levels, said = self.levels.tolist(), [v]
+        levels, states, beliefs = self.levels.tolist(), [], []
         for i, s in enumerate(levels):
             denoised = denoise(v, s)
-            said.append(denoised - linear.at(v, s))
-            s_next = (*levels, 0.0)[i + 1]
-            v = linear.combine(said, self.leading[i, : i + 2], self.rest[i, : i + 2])
+            states.append(v)
+            beliefs.append(denoised)
+            s_next, variances = (*levels, 0.0)[i + 1], self.levels[: i + 1] ** 2
+            shares = linear.eigenvalues / (linear.eigenvalues + variances[:, None])
+            leading = _expanded(self.leading[i, : i + 2], shares)
+            rest = _expanded(self.rest[i, : i + 2], linear.rest / (linear.rest + variances))
+            v = linear.combine([*states, *beliefs], leading, rest)
             time = process.stage2_time(s_next, sigma)
             yield Step(2, i + 1, len(levels), time, s_next, v, denoised, Evaluations(i + 1))
+
+
+def _expanded(weights: Tensor, shares: Tensor) -> Tensor:
+    """Weights of v_1 and of each D - W_s v, (k + 1, ...), as those of each v and of each D.
+
+    So D - W_s v, four passes over the components, need not be formed.
+
+    Args:
+        weights: A.
+        shares: W_s along the same components, (k, ...).
+    """
+    of_states = -weights[1:] * shares
+    of_states[0] += weights[0]
+    return torch.cat([of_states, weights[1:]])
 
 
 def fit_rule(
