@@ -20,8 +20,14 @@ from demo.server.turns import TURNS, Waiting
 from demo.zero import on_gpu
 
 log = logging.getLogger(__name__)
-# Every handler that only rearranges the page, this.
-QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+# Every handler that only rearranges the page, this. At each event Gradio walks its whole tree for
+# every component that ever showed progress: the fewer do, the sooner an event is on its way.
+QUIET = {
+    "queue": False,
+    "show_progress": "hidden",
+    "show_progress_on": [],
+    "api_visibility": "private",
+}
 WAITING = "Stopped before it began."
 UNHEARD = "Nobody listened to this run any more, and it was ended."
 OOPS = "Something went wrong on our side, and the run was given up; the studio goes on."
