@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -130,10 +131,11 @@ def _with(whole: Image.Image, patches: Sequence[Patch]) -> Image.Image:
 
 def _opened(source: Source) -> Image.Image:
     """As `imaging.open_picture`; a file that was opened just now is not decoded again."""
-    try:
-        return _decoded(str(source), os.stat(source).st_mtime_ns)
-    except (TypeError, OSError):  # no file
-        return imaging.open_picture(source)
+    changed = None
+    if isinstance(source, str | Path):
+        with suppress(OSError, ValueError):  # what is wrong with it will be said
+            changed = os.stat(source).st_mtime_ns
+    return imaging.open_picture(source) if changed is None else _decoded(str(source), changed)
 
 
 @lru_cache(maxsize=2)  # of up to 150 MB; a brush comes back to the same photo stroke by stroke

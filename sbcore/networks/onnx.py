@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import warnings
 from functools import cached_property
 from typing import Any
@@ -50,6 +51,7 @@ class SmallBatches:
     @cached_property
     def _session(self) -> Any:
         """The network as ONNX Runtime holds it; None where that is impossible."""
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # else its import tells its makers of the process
         try:
             import onnx  # noqa: F401  the export needs it
             import onnxruntime

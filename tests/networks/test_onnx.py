@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from sbcore.networks.onnx import LARGEST, SmallBatches
 from sbcore.networks.unet import UNet
-from tests.conftest import perturb
+from tests.conftest import REPOSITORY, perturb
 
 
 class Counted(UNet):
@@ -70,6 +73,19 @@ def test_without_the_packages_the_network_computes(
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert torch.equal(SmallBatches(network)(*batch(1)), network(*batch(1)))
+
+
+def test_it_tells_nobody_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Its releases report their use from 1.29 on, and keep a file for it, unless they are told."""
+    program = (
+        "import torch; from sbcore.networks.onnx import SmallBatches;"
+        "SmallBatches(torch.nn.Conv2d(1, 1, 3))(torch.zeros(1, 1, 5, 5)); import onnxruntime"
+    )
+    homes = dict.fromkeys(("TMPDIR", "HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"), str(tmp_path))
+    environment = os.environ | homes | {"PYTHONPATH": str(REPOSITORY)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+    assert not [*tmp_path.rglob("*")]
 
 
 def test_what_cannot_be_exported_is_computed_all_the_same(

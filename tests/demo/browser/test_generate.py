@@ -165,7 +165,7 @@ def test_a_typed_seed_stays_and_a_thrown_one_is_shown(visit):
 def test_faces_follow_the_seed_while_it_is_turned_and_what_is_stale_is_passed_over(visit):
     page = visit("Generate", live=True)
     set_seed(page, 20)
-    said(page, "seed 20 · 2 evaluations")  # before it is drawn in full
+    said(page, "seed 20 · 3 evaluations")  # before it is drawn in full
     said(page, "seed 20 · 10 evaluations")
     begun = runs_of(page)
     for _ in range(10):
@@ -198,7 +198,7 @@ def test_faces_are_drawn_in_an_instant(visit):
     page.get_by_label("instant: two or three evaluations").locator("visible=true").check()
     expect(page.locator(".prose.price:visible")).to_contain_text("12 evaluations")
     run(page, 5)
-    said(page, "seed 5 · 2 evaluations")
+    said(page, "seed 5 · 3 evaluations")
 
 
 def test_a_seed_is_drawn_by_every_solver(visit):
