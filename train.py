@@ -38,7 +38,7 @@ from sbcore.runtime.lock import locked
 from sbcore.runtime.optimizers import OPTIMIZERS
 from sbcore.runtime.trainer import NetworkPlan, Progress, Trainer, states
 from sbcore.twostage.bridge import Bridge
-from sbcore.twostage.denoiser import DenoiserConfig, load_denoiser
+from sbcore.twostage.denoiser import DenoiserConfig, load_denoiser, save_denoiser
 from sbcore.twostage.instant import FEW, LEVELS, LONGER, TRUST, save_rule
 from sbcore.twostage.instant import FILE as INSTANT
 from sbcore.twostage.mixture import (
@@ -50,6 +50,7 @@ from sbcore.twostage.mixture import (
     save_mixture,
 )
 from sbcore.twostage.mixture import FILE as MIXTURE
+from sbcore.twostage.neon import choices, draw_own
 from sbcore.twostage.training import PRESETS, ScorePlan, ratio_trainer, score_trainer
 
 EXAMPLES = """
@@ -59,6 +60,7 @@ EXAMPLES = """
   python train.py ratio --data celeba.zip --out checkpoints/mine --max-minutes 10
   python train.py mixture --data celeba.zip --out checkpoints/mine
   python train.py instant --out checkpoints/mine
+  python train.py neon --data celeba.zip --out checkpoints/mine --overwrite
   python train.py features --data celeba.zip --out checkpoints/features --images 500000
   python train.py dsb --source digits-idx3-ubyte.gz --target letters.zip --out checkpoints/pair
   python train.py dsb --source moons --target spirals --out checkpoints/plane --resume
@@ -70,6 +72,7 @@ COMMANDS = {
     "ratio": ("train the density-ratio network of paper mode", "ratio.json", "training-ratio"),
     "mixture": ("fit the closed form of q_sigma to training pictures", MIXTURE, ""),
     "instant": ("fit the few steps of instant mode to the model itself", INSTANT, ""),
+    "neon": ("step away from what a model learns from its own pictures", "config.json", ""),
     "features": ("train the network that compares sets", "features.json", "training-features"),
     "dsb": ("train a bridge between two sets", "config.json", "training"),
 }
@@ -88,7 +91,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     layout: Any = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     parser = argparse.ArgumentParser(description=__doc__, epilog=examples(), **layout)
     commands = parser.add_subparsers(dest="command", required=True)
-    score, ratio, mixture, instant, features, dsb = (
+    score, ratio, mixture, instant, neon, features, dsb = (
         commands.add_parser(
             name,
             help=purpose,
@@ -100,7 +103,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     run = ("max_minutes", "batch_size", "learning_rate", "seed", "save_minutes")
     network_run = (*run, "evaluate_minutes")
-    for sub in (score, ratio, mixture, features):
+    for sub in (score, ratio, mixture, neon, features):
         add(sub, "--data", "folder, zip, CIFAR archive or IDX file", required=True)
         add(sub, "--val", "held-out pictures; without: val beside train, or 5 % of the data")
         add(sub, "--limit", "use at most this many pictures; without: all", type=int)
@@ -122,6 +125,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add(instant, "--starts", f"runs of {LONGER} evaluations to fit to", 512, type=int)
     add(instant, "--trust", "in the data's variances, 0 to 1, not the runs'", TRUST, type=float)
     add(instant, "--seed", "of their starts", 0, type=int)
+    add(neon, "--samples", "pictures to draw and learn from", 6000, type=int)
+    add(neon, "--fills", "holes of training pictures to fill and learn from", 1200, type=int)
+    many: dict[str, Any] = {"nargs": "+", "metavar": "N"}
+    add(neon, "--snapshots", "own pictures seen, rising", (2000, 4000, 8000), type=int, **many)
+    add(neon, "--strengths", "w of the steps", (0.3, 0.4, 0.5, 0.6, 0.7), type=float, **many)
+    add(neon, "--seed", "of everything random", 0, type=int)
     add_fields(features, NetworkPlan, *network_run, learning_rate=2e-3, batch_size=128)
     add(features, "--size", "side of the pictures, in pixels", 64, type=int)
     add(features, "--grey", "pictures without colours", action="store_true")
@@ -138,7 +147,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     for sub in (score, features, dsb):
         add(sub, "--dataset", "name of the data, for the model card; without: of its files")
         add(sub, "--license", "terms of the weights, for the model card; without: unknown")
-    for sub in (mixture, instant):
+    for sub in (mixture, instant, neon):
         add(sub, "--out", "checkpoint folder, which holds the denoiser", required=True, type=Path)
     for sub in (score, ratio, features, dsb):
         add(sub, "--out", "checkpoint folder", required=True, type=Path)
@@ -146,7 +155,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         add(sub, "--precision", "auto: bf16 where it is fast", "auto", choices=precisions)
         add(sub, "--cpu", "do not use a GPU", action="store_true")
         add(sub, "--resume", "go on with the run in --out, if there is one", action="store_true")
-    for sub in (score, ratio, mixture, instant, features, dsb):
+    for sub in (score, ratio, mixture, instant, neon, features, dsb):
         add(sub, "--overwrite", "replace what --out holds of this kind", action="store_true")
     return parser.parse_args(arguments)
 
@@ -362,7 +371,39 @@ def fit_instant(options: argparse.Namespace) -> None:
     save_rule(folder, rule, bridge.denoiser)
 
 
-FITS = {"mixture": fit_mixture_of, "instant": fit_instant}
+def step_by_neon(options: argparse.Namespace) -> None:
+    """Publish the step away from a model's own pictures whose pictures are the best."""
+    folder = checkpoints.locate(options.out)
+    bridge = Bridge.from_pretrained(folder)
+    config = bridge.facts
+    if "neon" in config.get("training", {}):
+        raise ValueError(f"{folder} has made this step already: begin with weights of a run")
+    pictures, held_out = load_pictures(options, bridge.shape[-1], bridge.shape[0])
+    with tqdm(unit="img", disable=None) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        own = draw_own(bridge, pictures, options.samples, options.fills, options.seed, show)
+        found = []
+        for choice in choices(
+            bridge, own, held_out, options.snapshots, options.strengths, options.seed, show
+        ):
+            found.append(choice)
+            bar.write(f"{choice.images:,} images, w = {choice.w:g}: {choice.distance:.1f}")
+    best = min(found, key=lambda choice: choice.distance)
+    if not best.w:
+        raise ValueError(f"no step makes the pictures better: {folder} stays as it is")
+    step = {"images": best.images, "w": best.w, "distance": round(best.distance, 1)}
+    step |= {"before": round(found[0].distance, 1), "samples": len(own.drawn)}
+    training = config.get("training", {}) | {"neon": step}
+    own_facts = {name: config[name] for name in ("name", "sigma", "tau", "data") if name in config}
+    network = DenoiserConfig(**config["network"])
+    save_denoiser(folder, best.denoiser, network, **own_facts, training=training)
+
+
+FITS = {"mixture": fit_mixture_of, "instant": fit_instant, "neon": step_by_neon}
 
 # ----------------------------------------------------------------------------------------------
 # The run

@@ -218,6 +218,22 @@ def test_no_command_replaces_what_it_made_unasked(
     assert run(*command, *data, "--out", tmp_path, "--overwrite") == 0
 
 
+def test_a_model_steps_away_from_its_own_pictures_once_and_if_that_helps(
+    digits: Path, tmp_path: Path, run: Run, refusal: Refusal, capsys
+) -> None:
+    assert run(*SCORE, "--data", digits, "--out", tmp_path) == 0
+    short = ("--samples", 16, "--fills", 4, "--snapshots", 32, "--data", digits, "--out", tmp_path)
+    before = contents(tmp_path)
+    assert "--overwrite replaces it" in refusal("neon", *short)
+    line = refusal("neon", *short, "--strengths", 1e-9, "--overwrite")
+    assert "no step makes the pictures better" in line and contents(tmp_path) == before
+    assert run("neon", *short, "--strengths", *range(10, 100, 10), "--overwrite") == 0
+    step = Bridge.from_pretrained(tmp_path).facts["training"]["neon"]
+    assert step["images"] == 32 and step["distance"] < step["before"]
+    assert f"32 images, w = {step['w']:g}: {step['distance']}" in capsys.readouterr().out
+    assert "has made this step already" in refusal("neon", *short, "--overwrite")
+
+
 @pytest.mark.parametrize("name", train.COMMANDS)
 def test_a_folder_in_which_a_run_is_at_work_is_refused(
     name: str, digits: Path, tmp_path: Path, refusal: Refusal
