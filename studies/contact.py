@@ -1,7 +1,8 @@
 """A blind count: numbered sheets of every variant's pictures in random order, and their key.
 
-Variants are models, or solvers of them. Look at the sheets, write down the numbers of the crooked
-faces, and let the key tell how many each variant has; do not open the key before.
+Variants are models, solvers of them, and their instant mode. Look at the sheets, write down the
+numbers of the crooked faces, and let the key tell how many each variant has; do not open the key
+before.
 
 Examples:
   python evaluate.py contact checkpoints/celeba64 --solvers dpmpp_2m_sde unipc --steps 10
@@ -45,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps", nargs="+", type=int, default=[default.steps], help="network evaluations"
     )
+    parser.add_argument("--instant", action="store_true", help="instant mode of each model, too")
     parser.add_argument("--bf16", action="store_true", help="bf16 inside the networks")
     parser.add_argument("--key", type=Path, help="instead: count by this key of earlier sheets")
     parser.add_argument("--marked", type=Path, help="text file with the numbers that were marked")
@@ -99,6 +101,10 @@ def drawn_variants(
                 settings = {"solver": solver, "steps": steps, "start": "closed form"}
                 drawn = album.generate(name, count, options.seed, progress, **settings)
                 variants[name] = drawn.pictures
+        if options.instant:
+            name = f"{model}, instant mode"
+            drawn = album.generate(name, count, options.seed, progress, mode="instant")
+            variants[name] = drawn.pictures
     if len({pictures.shape for pictures in variants.values()}) > 1:
         raise ValueError("the models must draw pictures of one size")
     return variants

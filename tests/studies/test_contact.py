@@ -32,6 +32,8 @@ def test_every_picture_of_every_variant_is_on_a_sheet_in_mixed_order(
     page = (tmp_path / "contact" / "README.md").read_text(encoding="utf-8")
     assert "ddim" not in page and "dpmpp" not in page
     assert draw() == key != draw("--seed", "1")
+    key = draw("--instant")
+    assert Counter(entry["variant"] for entry in key)["tiny, instant mode"] == 30
 
 
 def test_pictures_stand_below_their_numbers_in_order() -> None:
