@@ -340,6 +340,7 @@ class Bridge:
             if on_step is not None:
                 on_step(step)
         self.rule = fit_rule(self._denoise, linear, v, levels, targets, trust)
+        self.__dict__.pop("fingerprint", None)  # it was that of another rule
         return self.rule
 
     def _algorithm1(self, noise: Noise, settings: PaperMode) -> Iterator[Step]:

@@ -130,7 +130,9 @@ def test_what_has_no_instant_form_is_refused(bridge: Bridge) -> None:
 def test_a_saved_rule_draws_the_same(fitted: Bridge, tmp_path: Path) -> None:
     folder = save_tiny(tmp_path / "tiny")
     bare = Bridge.from_pretrained(folder, "cpu")
+    before = bare.fingerprint
     bare.fit_rule(2, starts=32)
+    assert bare.fingerprint != before
     save_rule(folder, bare.rule, bare.denoiser)
     loaded = Bridge.from_pretrained(folder, "cpu")
     assert loaded.rule is not None and len(loaded.rule) == 2
