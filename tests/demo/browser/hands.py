@@ -73,10 +73,14 @@ def number(page: Any, label: str) -> Any:
 
 
 def set_number(page: Any, label: str, value: int) -> None:
-    """Type it, and wait until the slider has moved there."""
-    number(page, label).fill(str(value))
+    """Type it until the slider moves there: a field that has just unfolded may not be ready."""
     slider = page.get_by_label(f"range slider for {label}").locator("visible=true")
-    expect(slider).to_have_value(str(value))
+
+    def moved() -> bool:
+        number(page, label).fill(str(value))
+        return slider.input_value() == str(value)
+
+    until(page, moved, f"{label} {value}")
 
 
 def run(page: Any, seed: int) -> None:
